@@ -1,0 +1,135 @@
+#include "base/json.h"
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace akin {
+namespace {
+
+std::string_view type_name(simdjson::dom::element element) {
+  switch (element.type()) {
+    case simdjson::dom::element_type::ARRAY:
+      return "an array";
+    case simdjson::dom::element_type::OBJECT:
+      return "an object";
+    case simdjson::dom::element_type::STRING:
+      return "a string";
+    case simdjson::dom::element_type::BOOL:
+      return "true or false";
+    case simdjson::dom::element_type::NULL_VALUE:
+      return "null";
+    default:
+      return "a number";
+  }
+}
+
+}  // namespace
+
+JsonDocument JsonDocument::parse(std::string_view text, std::string where) {
+  JsonDocument document;
+  document.where_ = std::move(where);
+  document.parser_ = std::make_unique<simdjson::dom::parser>();
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  const auto error = document.parser_->parse(text.data(), text.size()).get(document.root_);
+  if (error) {
+    throw_error(ErrorKind::bad_format, document.where_, "not valid JSON: {}",
+                simdjson::error_message(error));
+  }
+  return document;
+}
+
+JsonDocument JsonDocument::load(const std::filesystem::path& path, uint64_t max_bytes) {
+  return parse(read_file(path, max_bytes), path.string());
+}
+
+void JsonValue::fail(std::string_view expected) const {
+  throw_error(ErrorKind::bad_format, where_, "expected {}, got {}", expected, type_name(element_));
+}
+
+std::string_view JsonValue::as_string() const {
+  if (!is_string()) fail("a string");
+  return element_.get_string().value_unsafe();
+}
+
+bool JsonValue::as_bool() const {
+  if (!is_bool()) fail("true or false");
+  return element_.get_bool().value_unsafe();
+}
+
+int64_t JsonValue::as_int() const {
+  if (element_.is_int64()) return element_.get_int64().value_unsafe();
+  double d = 0;
+  if (element_.get(d) == simdjson::SUCCESS && std::abs(d) < 9e15 && d == std::floor(d)) {
+    return static_cast<int64_t>(d);
+  }
+  fail("an integer");
+}
+
+double JsonValue::as_double() const {
+  double d = 0;
+  if (element_.get(d) != simdjson::SUCCESS) fail("a number");
+  return d;
+}
+
+simdjson::dom::array JsonValue::as_array() const {
+  if (!is_array()) fail("an array");
+  return element_.get_array().value_unsafe();
+}
+
+simdjson::dom::object JsonValue::as_object() const {
+  if (!is_object()) fail("an object");
+  return element_.get_object().value_unsafe();
+}
+
+std::vector<JsonValue> JsonValue::items() const {
+  std::vector<JsonValue> out;
+  for (auto element : as_array()) {
+    out.emplace_back(element, where_ + "[" + std::to_string(out.size()) + "]");
+  }
+  return out;
+}
+
+std::vector<std::pair<std::string_view, JsonValue>> JsonValue::fields() const {
+  std::vector<std::pair<std::string_view, JsonValue>> out;
+  for (auto [key, element] : as_object()) {
+    out.emplace_back(
+        key, JsonValue(element, where_ + (where_.ends_with(": ") ? "" : ": ") + std::string(key)));
+  }
+  return out;
+}
+
+std::optional<JsonValue> JsonValue::find(std::string_view key) const {
+  simdjson::dom::element element;
+  if (as_object().at_key(key).get(element) != simdjson::SUCCESS || element.is_null()) return {};
+  return JsonValue(element, where_ + ": " + std::string(key));
+}
+
+JsonValue JsonValue::at(std::string_view key) const {
+  auto value = find(key);
+  if (!value) throw_error(ErrorKind::bad_format, where_, "key \"{}\" is missing", key);
+  return *value;
+}
+
+std::string JsonValue::get(std::string_view key, std::string_view fallback) const {
+  const auto value = find(key);
+  return std::string(value ? value->as_string() : fallback);
+}
+
+bool JsonValue::get(std::string_view key, bool fallback) const {
+  const auto value = find(key);
+  return value ? value->as_bool() : fallback;
+}
+
+int64_t JsonValue::get(std::string_view key, int64_t fallback) const {
+  const auto value = find(key);
+  return value ? value->as_int() : fallback;
+}
+
+double JsonValue::get(std::string_view key, double fallback) const {
+  const auto value = find(key);
+  return value ? value->as_double() : fallback;
+}
+
+}  // namespace akin

@@ -1,0 +1,149 @@
+#include "base/threads.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <string>
+#include <utility>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace akin {
+namespace {
+
+void cpu_pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#endif
+}
+
+constexpr int kSpins = 4000;  // about 40-100 microseconds before a waiter gives its core away
+
+// CPUs allowed by a cgroup quota, or 0 when there is none.
+double cgroup_cpus() {
+  std::string quota;
+  double period = 0;
+  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> quota >> period) {
+    if (quota == "max" || period <= 0) return 0;
+    return std::strtod(quota.c_str(), nullptr) / period;
+  }
+  double limit = 0;
+  std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
+  std::ifstream v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+  if (v1_quota >> limit && v1_period >> period && limit > 0 && period > 0) return limit / period;
+  return 0;
+}
+
+}  // namespace
+
+size_t usable_cpus() {
+  size_t count = std::max(1U, std::thread::hardware_concurrency());
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) count = static_cast<size_t>(CPU_COUNT(&set));
+  const double quota = cgroup_cpus();
+  if (quota > 0) count = std::min(count, static_cast<size_t>(quota + 0.999));
+  return std::max<size_t>(1, count);
+}
+
+void SpinBarrier::arrive_and_wait() {
+  const size_t phase = phase_.load(std::memory_order_acquire);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members_) {
+    arrived_.store(0, std::memory_order_relaxed);
+    phase_.store(phase + 1, std::memory_order_release);
+    return;
+  }
+  for (int spin = 0; phase_.load(std::memory_order_acquire) == phase; ++spin) {
+    if (spin < kSpins) {
+      cpu_pause();
+    } else {
+      std::this_thread::yield();
+    }
+  }
+}
+
+ThreadPool::ThreadPool(size_t size) {
+  for (size_t t = 1; t < std::max<size_t>(1, size); ++t)
+    workers_.emplace_back([this, t] { work(t); });
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+    generation_.fetch_add(1, std::memory_order_release);
+  }
+  start_.notify_all();
+  for (auto& worker : workers_) worker.join();
+}
+
+void ThreadPool::call(size_t thread) {
+  try {
+    (*task_)(thread);
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    if (!error_) error_ = std::current_exception();
+  }
+}
+
+void ThreadPool::work(size_t thread) {
+  uint64_t seen = 0;
+  while (true) {
+    for (int spin = 0; spin < kSpins && generation_.load(std::memory_order_acquire) == seen;
+         ++spin) {
+      cpu_pause();
+    }
+    {
+      std::unique_lock lock(mutex_);
+      start_.wait(lock, [&] { return generation_.load(std::memory_order_relaxed) != seen; });
+      seen = generation_.load(std::memory_order_relaxed);
+      if (stop_) return;
+    }
+    call(thread);
+    if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      const std::lock_guard lock(mutex_);
+      done_.notify_one();
+    }
+  }
+}
+
+void ThreadPool::run(const std::function<void(size_t)>& task) {
+  const std::lock_guard running(run_mutex_);
+  if (workers_.empty()) {
+    task(0);
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    task_ = &task;
+    error_ = nullptr;
+    pending_.store(workers_.size(), std::memory_order_relaxed);
+    generation_.fetch_add(1, std::memory_order_release);
+  }
+  start_.notify_all();
+  call(0);
+  for (int spin = 0; spin < kSpins && pending_.load(std::memory_order_acquire) != 0; ++spin)
+    cpu_pause();
+  std::exception_ptr error;
+  {
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [&] { return pending_.load(std::memory_order_acquire) == 0; });
+    error = std::exchange(error_, nullptr);
+  }
+  if (error) std::rethrow_exception(error);
+}
+
+void parallel_for(ThreadPool& pool, size_t count, size_t chunk,
+                  const std::function<void(size_t, size_t)>& f) {
+  std::atomic<size_t> next{0};
+  pool.run([&](size_t thread) {
+    for (size_t begin = next.fetch_add(chunk); begin < count; begin = next.fetch_add(chunk)) {
+      for (size_t i = begin; i < std::min(count, begin + chunk); ++i) f(i, thread);
+    }
+  });
+}
+
+}  // namespace akin

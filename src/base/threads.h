@@ -1,0 +1,65 @@
+// Threads: how many this process may use, a pool that runs one task on each of its threads, and a
+// spinning barrier.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace akin {
+
+// Processors this process may run on: the affinity mask, cut by the cgroup's CPU quota (v2 and v1);
+// at least 1.
+size_t usable_cpus();
+
+// A barrier for a few threads that meet every few microseconds: spins first, then yields. All
+// members must arrive.
+class SpinBarrier {
+ public:
+  explicit SpinBarrier(size_t members) : members_(members) {}
+  void arrive_and_wait();
+
+ private:
+  const size_t members_;
+  alignas(64) std::atomic<size_t> arrived_{0};
+  alignas(64) std::atomic<size_t> phase_{0};
+};
+
+// run(f) calls f(0) on the caller and f(1..size-1) on the pool's threads, and returns when all have
+// finished; the first exception is rethrown. One run() at a time: a second caller waits. Not
+// re-entrant.
+class ThreadPool {
+ public:
+  explicit ThreadPool(size_t size);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+  size_t size() const { return workers_.size() + 1; }
+  void run(const std::function<void(size_t thread)>& task);
+
+ private:
+  void work(size_t thread);
+  void call(size_t thread);
+  std::mutex run_mutex_;
+  std::mutex mutex_;
+  std::condition_variable start_, done_;
+  const std::function<void(size_t)>* task_ = nullptr;
+  std::atomic<uint64_t> generation_{0};
+  std::atomic<size_t> pending_{0};
+  bool stop_ = false;
+  std::exception_ptr error_;
+  std::vector<std::thread> workers_;
+};
+
+// Calls f(i) for i in [0, count), handed out `chunk` at a time to the pool's threads. f also gets
+// the thread's number.
+void parallel_for(ThreadPool& pool, size_t count, size_t chunk,
+                  const std::function<void(size_t index, size_t thread)>& f);
+
+}  // namespace akin
