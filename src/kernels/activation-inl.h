@@ -1,0 +1,123 @@
+// Vector exp and activations, compiled once per Highway target. Include only from files that use
+// foreach_target.h. Accuracy: exp within 2 ulp on [-87, 88], 0 below; gelu_erf within 6e-8 absolute
+// plus 1 ulp.
+
+#if defined(AKIN_KERNELS_ACTIVATION_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef AKIN_KERNELS_ACTIVATION_INL_H_
+#undef AKIN_KERNELS_ACTIVATION_INL_H_
+#else
+#define AKIN_KERNELS_ACTIVATION_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include "core/arch_spec.h"
+#include "kernels/activation_table.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace akin::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// exp(x): 2^n * p(r), x = n ln 2 + r, |r| <= ln2 / 2; p is the Taylor polynomial of degree 7 (error
+// < 2^-27).
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V exp_f32(D d, V x) {
+  const hn::RebindToSigned<D> di;
+  const V lowest = hn::Set(d, -87.3F);
+  const auto underflow = hn::Lt(x, lowest);
+  x = hn::Min(hn::Max(x, lowest), hn::Set(d, 88.0F));
+  const V n = hn::Round(hn::Mul(x, hn::Set(d, 1.44269504088896341F)));
+  V r = hn::NegMulAdd(n, hn::Set(d, 0.693359375F), x);
+  r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4F), r);
+  V p = hn::Set(d, 1.9841269841e-4F);
+  p = hn::MulAdd(p, r, hn::Set(d, 1.3888888889e-3F));
+  p = hn::MulAdd(p, r, hn::Set(d, 8.3333333333e-3F));
+  p = hn::MulAdd(p, r, hn::Set(d, 4.1666666667e-2F));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.6666666667e-1F));
+  p = hn::MulAdd(p, r, hn::Set(d, 0.5F));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.0F));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.0F));
+  const auto exponent = hn::ShiftLeft<23>(hn::ConvertTo(di, n));
+  const V result = hn::BitCast(d, hn::Add(hn::BitCast(di, p), exponent));
+  return hn::IfThenZeroElse(underflow, result);
+}
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V sigmoid_f32(D d, V x) {
+  const V one = hn::Set(d, 1.0F);
+  return hn::Div(one, hn::Add(one, exp_f32(d, hn::Neg(x))));
+}
+
+// tanh(x) = sign(x) (1 - e) / (1 + e), e = exp(-2|x|); the short series below 0.04 keeps relative
+// accuracy.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V tanh_f32(D d, V x) {
+  const V one = hn::Set(d, 1.0F);
+  const V a = hn::Abs(x);
+  const V e = exp_f32(d, hn::Mul(a, hn::Set(d, -2.0F)));
+  const V big = hn::Div(hn::Sub(one, e), hn::Add(one, e));
+  const V a2 = hn::Mul(a, a);
+  const V series = hn::MulAdd(a2, hn::Set(d, 2.0F / 15.0F), hn::Set(d, -1.0F / 3.0F));
+  const V small = hn::MulAdd(hn::Mul(a, a2), series, a);
+  return hn::CopySign(hn::IfThenElse(hn::Lt(a, hn::Set(d, 0.04F)), small, big), x);
+}
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V gelu_erf_f32(D d, V x, const GeluTable& table) {
+  const hn::RebindToSigned<D> di;
+  const V a = hn::Abs(x);
+  const V u = hn::Mul(a, hn::Set(d, kGeluPieces / kGeluRange));
+  const auto beyond = hn::Ge(u, hn::Set(d, static_cast<float>(kGeluPieces)));
+  const V clamped = hn::Min(u, hn::Set(d, kGeluPieces - 0.5F));
+  const auto piece = hn::And(hn::ConvertTo(di, clamped), hn::Set(di, kGeluPieces - 1));  // NaN too
+  const V t = hn::Sub(hn::Sub(clamped, hn::ConvertTo(d, piece)), hn::Set(d, 0.5F));
+#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
+  const auto index = hn::IndicesFromVec(d, piece);
+  const auto coefficient = [&](int j) HWY_ATTR {
+    return hn::TableLookupLanes(hn::Load(d, table.c[j]), index);
+  };
+#else
+  const auto coefficient = [&](int j) HWY_ATTR { return hn::GatherIndex(d, table.c[j], piece); };
+#endif
+  V g = coefficient(5);
+  g = hn::MulAdd(g, t, coefficient(4));
+  g = hn::MulAdd(g, t, coefficient(3));
+  g = hn::MulAdd(g, t, coefficient(2));
+  g = hn::MulAdd(g, t, coefficient(1));
+  g = hn::MulAdd(g, t, coefficient(0));
+  return hn::Sub(hn::ZeroIfNegative(x), hn::IfThenZeroElse(beyond, g));
+}
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V gelu_tanh_f32(D d, V x) {
+  const V x2 = hn::Mul(x, x);
+  const V inner = hn::MulAdd(x2, hn::Set(d, 0.044715F), hn::Set(d, 1.0F));
+  return hn::Mul(x, sigmoid_f32(d, hn::Mul(hn::Mul(x, inner), hn::Set(d, 1.5957691216057308F))));
+}
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V activate_f32(D d, V x, Activation activation, const GeluTable& table) {
+  switch (activation) {
+    case Activation::gelu_erf:
+      return gelu_erf_f32(d, x, table);
+    case Activation::gelu_tanh:
+      return gelu_tanh_f32(d, x);
+    case Activation::relu:
+      return hn::ZeroIfNegative(x);
+    case Activation::silu:
+      return hn::Mul(x, sigmoid_f32(d, x));
+    case Activation::tanh:
+      return tanh_f32(d, x);
+    case Activation::sigmoid:
+      return sigmoid_f32(d, x);
+    case Activation::identity:
+      break;
+  }
+  return x;
+}
+
+}  // namespace akin::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // include guard per target

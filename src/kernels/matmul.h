@@ -1,0 +1,48 @@
+// What linear.cc and its backends share. Not for other rooms: see linear.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/linear.h"
+
+namespace akin::kernels {
+
+// Everything a backend needs for y rows [row_begin, row_end) x panels [panel_begin, panel_end).
+struct MatmulArgs {
+  const uint8_t* x = nullptr;       // Operand's bytes
+  const float* x_scales = nullptr;  // int8: [T]
+  const uint8_t* w = nullptr;       // packed panels
+  const float* w_scales = nullptr;  // int8: [N padded]
+  const int32_t* w_sums = nullptr;  // VNNI: [N padded]
+  const float* bias = nullptr;      // [N padded]
+  size_t n = 0, k = 0;
+  size_t row_begin = 0, row_end = 0, panel_begin = 0, panel_end = 0;
+  Epilogue epilogue;
+  float* y = nullptr;
+  size_t y_stride = 0;
+};
+
+inline size_t round_up(size_t value, size_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+// The Highway backends (matmul_simd.cc). Panel widths depend on the active target.
+size_t simd_panel_cols();
+bool simd_int8_uses_vnni();
+size_t simd_int8_row_bytes(
+    size_t k);  // of one operand row: u8 [K padded to 4] with VNNI, else i16 [K padded to 2]
+void simd_matmul_f32(const MatmulArgs& args);
+void simd_matmul_int8(const MatmulArgs& args);
+// One operand row. Returns the row's scale.
+float simd_quantize_row(const float* x, size_t k, int8_t* q);
+void simd_store_int8_row(const int8_t* q, size_t k, uint8_t* out);
+
+// One block of finished sums, acc [rows, cols] with stride acc_stride, through the epilogue into y
+// at (row, col).
+void simd_epilogue_f32(const MatmulArgs& args, const float* acc, size_t acc_stride, size_t row,
+                       size_t rows, size_t col, size_t cols);
+void simd_epilogue_int32(const MatmulArgs& args, const int32_t* acc, size_t acc_stride, size_t row,
+                         size_t rows, size_t col, size_t cols);
+
+}  // namespace akin::kernels

@@ -1,0 +1,347 @@
+// Packed products on Highway vectors: f32, and int8 through VNNI or 16-bit multiply-adds; also the
+// epilogues.
+//
+// f32 weights: [panel][K][panel columns]; a panel is two vectors wide. int8 weights with VNNI:
+// [panel][K/4][columns][4] of s8; without: [panel][K/2][columns][2] of i16.
+#include "kernels/matmul.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/matmul_simd.cc"
+#include <hwy/foreach_target.h>  // must come before highway.h
+#include <hwy/highway.h>
+
+#include "kernels/activation-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace akin::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using DF = hn::CappedTag<float, 16>;
+using DI = hn::RebindToSigned<DF>;
+using VF = hn::Vec<DF>;
+using VI = hn::Vec<DI>;
+
+constexpr size_t kVectors = 2;  // columns of a panel, in vectors
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+constexpr size_t kTileRowsMax = 12;  // 24 sums, 2 columns, 1 broadcast of 32 registers
+#else
+constexpr size_t kTileRowsMax = 6;  // 12 + 2 + 1 of 16 registers
+#endif
+constexpr size_t kDepthChunk = 256;  // K at a time, so that a panel's piece stays in L1
+
+constexpr bool kVnni = HWY_TARGET == HWY_AVX3_DL && HWY_ARCH_X86;
+
+size_t panel_cols() { return kVectors * hn::Lanes(DF()); }
+bool uses_vnni() { return kVnni; }
+
+// One vector of finished sums into y. `fresh`: y holds nothing yet; `last`: add the bias and
+// activate.
+HWY_INLINE VF finish(DF d, VF acc, VF old, const MatmulArgs& args, const float* bias, bool fresh,
+                     bool last, const GeluTable& table) {
+  if (!fresh || args.epilogue.kind == EpilogueKind::add) acc = hn::Add(acc, old);
+  if (!last) return acc;
+  acc = hn::Add(acc, hn::Load(d, bias));
+  return args.epilogue.kind == EpilogueKind::activate
+             ? activate_f32(d, acc, args.epilogue.activation, table)
+             : acc;
+}
+
+// Vectors at the right edge of y go through a buffer, so that nothing beyond column N is read or
+// written.
+template <class F>
+HWY_INLINE void update_y(DF d, float* y, size_t left, const F& f) {
+  const size_t lanes = hn::Lanes(d);
+  if (left >= lanes) {
+    hn::StoreU(f(hn::LoadU(d, y)), d, y);
+    return;
+  }
+  HWY_ALIGN float buffer[16] = {};
+  for (size_t i = 0; i < left; ++i) buffer[i] = y[i];
+  hn::Store(f(hn::Load(d, buffer)), d, buffer);
+  for (size_t i = 0; i < left; ++i) y[i] = buffer[i];
+}
+
+// R rows x one panel over k in [0, depth): sums stay in registers.
+template <size_t R>
+HWY_INLINE void tile_f32(const MatmulArgs& args, const float* x, size_t x_stride, const float* w,
+                         size_t depth, size_t row, size_t panel, bool fresh, bool last,
+                         const GeluTable& table) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  VF acc[R][kVectors];
+  for (size_t r = 0; r < R; ++r) {
+    for (size_t v = 0; v < kVectors; ++v) acc[r][v] = hn::Zero(d);
+  }
+  for (size_t k = 0; k < depth; ++k) {
+    VF b[kVectors];
+    for (size_t v = 0; v < kVectors; ++v) b[v] = hn::Load(d, w + (k * kVectors + v) * lanes);
+    for (size_t r = 0; r < R; ++r) {
+      const VF a = hn::Set(d, x[r * x_stride + k]);
+      for (size_t v = 0; v < kVectors; ++v) acc[r][v] = hn::MulAdd(a, b[v], acc[r][v]);
+    }
+  }
+  for (size_t r = 0; r < R; ++r) {
+    for (size_t v = 0; v < kVectors; ++v) {
+      const size_t col = (panel * kVectors + v) * lanes;
+      if (col >= args.n) continue;
+      const VF sum = acc[r][v];
+      update_y(d, args.y + (row + r) * args.y_stride + col, args.n - col, [&](VF old) HWY_ATTR {
+        return finish(d, sum, old, args, args.bias + col, fresh, last, table);
+      });
+    }
+  }
+}
+
+template <size_t R>
+HWY_INLINE void tiles_f32(size_t rows, const MatmulArgs& args, const float* x, size_t x_stride,
+                          const float* w, size_t depth, size_t row, size_t panel, bool fresh,
+                          bool last, const GeluTable& table) {
+  if (rows == R) {
+    tile_f32<R>(args, x, x_stride, w, depth, row, panel, fresh, last, table);
+  } else if constexpr (R > 1) {
+    tiles_f32<R - 1>(rows, args, x, x_stride, w, depth, row, panel, fresh, last, table);
+  }
+}
+
+void matmul_f32(const MatmulArgs& args) {
+  const auto* x = reinterpret_cast<const float*>(args.x);
+  const auto* w = reinterpret_cast<const float*>(args.w);
+  const GeluTable& table = gelu_table();
+  const size_t cols = panel_cols();
+  for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
+    for (size_t k = 0; k < args.k; k += kDepthChunk) {
+      const size_t depth = HWY_MIN(kDepthChunk, args.k - k);
+      const float* piece = w + (panel * args.k + k) * cols;
+      for (size_t row = args.row_begin; row < args.row_end;) {
+        const size_t rows = HWY_MIN(kTileRowsMax, args.row_end - row);
+        tiles_f32<kTileRowsMax>(rows, args, x + row * args.k + k, args.k, piece, depth, row, panel,
+                                k == 0, k + depth == args.k, table);
+        row += rows;
+      }
+    }
+  }
+}
+
+// y = sum * (row scale * column scale), then as above. One product of scales first, so that every
+// backend rounds alike.
+HWY_INLINE VF dequantize(DF d, VI acc, float row_scale, const float* column_scales) {
+  return hn::Mul(hn::ConvertTo(d, acc), hn::Mul(hn::Set(d, row_scale), hn::Load(d, column_scales)));
+}
+
+#if HWY_TARGET == HWY_AVX3_DL && HWY_ARCH_X86
+constexpr size_t kInt8Step = 4;
+HWY_INLINE VI int8_madd(VI acc, const uint8_t* x, VI w) {
+  int32_t quad;
+  __builtin_memcpy(&quad, x, sizeof quad);
+  // By hand: Highway 1.0.3 switches this target on without naming AVX512-VNNI to the compiler.
+  const __m512i quads = _mm512_set1_epi32(quad);
+  asm("vpdpbusd %2, %1, %0" : "+v"(acc.raw) : "v"(quads), "v"(w.raw));
+  return acc;
+}
+#else
+constexpr size_t kInt8Step = 2;
+HWY_INLINE VI int8_madd(VI acc, const uint8_t* x, VI w) {
+  const DI d;
+#if HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
+  HWY_ALIGN int16_t b[32];
+  HWY_ALIGN int32_t words[16], sum[16];
+  int16_t a[2];
+  __builtin_memcpy(a, x, sizeof a);
+  hn::Store(w, d, words);
+  __builtin_memcpy(b, words, sizeof b);
+  hn::Store(acc, d, sum);
+  for (size_t i = 0; i < hn::Lanes(d); ++i) sum[i] += a[0] * b[2 * i] + a[1] * b[2 * i + 1];
+  return hn::Load(d, sum);
+#else
+  const hn::Repartition<int16_t, DI> d16;
+  int32_t pair;
+  __builtin_memcpy(&pair, x, sizeof pair);
+  const auto a16 = hn::BitCast(d16, hn::Set(d, pair));
+  const auto b16 = hn::BitCast(d16, w);
+#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
+  return hn::Add(acc, VI{_mm512_madd_epi16(a16.raw, b16.raw)});
+#elif HWY_TARGET == HWY_AVX2
+  return hn::Add(acc, VI{_mm256_madd_epi16(a16.raw, b16.raw)});
+#elif HWY_ARCH_X86
+  return hn::Add(acc, VI{_mm_madd_epi16(a16.raw, b16.raw)});
+#else
+  VI high = hn::Zero(d);
+  acc = hn::ReorderWidenMulAccumulate(d, a16, b16, acc, high);
+  return hn::Add(acc, high);
+#endif
+#endif
+}
+#endif
+
+size_t int8_row_bytes(size_t k) { return kVnni ? round_up(k, 4) : round_up(k, 2) * 2; }
+
+template <size_t R>
+HWY_INLINE void tile_int8(const MatmulArgs& args, const uint8_t* x, size_t x_stride,
+                          const uint8_t* w, size_t steps, size_t row, size_t panel,
+                          const GeluTable& table) {
+  const DF d;
+  const DI di;
+  const size_t lanes = hn::Lanes(d);
+  VI acc[R][kVectors];
+  for (size_t r = 0; r < R; ++r) {
+    for (size_t v = 0; v < kVectors; ++v) acc[r][v] = hn::Zero(di);
+  }
+  for (size_t s = 0; s < steps; ++s) {
+    VI b[kVectors];
+    for (size_t v = 0; v < kVectors; ++v) {
+      b[v] = hn::Load(di, reinterpret_cast<const int32_t*>(w) + (s * kVectors + v) * lanes);
+    }
+    for (size_t r = 0; r < R; ++r) {
+      for (size_t v = 0; v < kVectors; ++v)
+        acc[r][v] = int8_madd(acc[r][v], x + r * x_stride + s * 4, b[v]);
+    }
+  }
+  for (size_t r = 0; r < R; ++r) {
+    for (size_t v = 0; v < kVectors; ++v) {
+      const size_t col = (panel * kVectors + v) * lanes;
+      if (col >= args.n) continue;
+      VI sum = acc[r][v];
+      if (kVnni) sum = hn::Sub(sum, hn::Load(di, args.w_sums + col));
+      const VF value = dequantize(d, sum, args.x_scales[row + r], args.w_scales + col);
+      update_y(d, args.y + (row + r) * args.y_stride + col, args.n - col, [&](VF old) HWY_ATTR {
+        return finish(d, value, old, args, args.bias + col, true, true, table);
+      });
+    }
+  }
+}
+
+template <size_t R>
+HWY_INLINE void tiles_int8(size_t rows, const MatmulArgs& args, const uint8_t* x, size_t x_stride,
+                           const uint8_t* w, size_t steps, size_t row, size_t panel,
+                           const GeluTable& table) {
+  if (rows == R) {
+    tile_int8<R>(args, x, x_stride, w, steps, row, panel, table);
+  } else if constexpr (R > 1) {
+    tiles_int8<R - 1>(rows, args, x, x_stride, w, steps, row, panel, table);
+  }
+}
+
+void matmul_int8(const MatmulArgs& args) {
+  const GeluTable& table = gelu_table();
+  const size_t steps = (args.k + kInt8Step - 1) / kInt8Step;
+  const size_t x_stride = int8_row_bytes(args.k), panel_bytes = steps * 4 * panel_cols();
+  for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
+    for (size_t row = args.row_begin; row < args.row_end;) {
+      const size_t rows = HWY_MIN(kTileRowsMax, args.row_end - row);
+      tiles_int8<kTileRowsMax>(rows, args, args.x + row * x_stride, x_stride,
+                               args.w + panel * panel_bytes, steps, row, panel, table);
+      row += rows;
+    }
+  }
+}
+
+float quantize_row(const float* x, size_t k, int8_t* q) {
+  const DF d;
+  const hn::Rebind<int8_t, DF> d8;
+  const size_t lanes = hn::Lanes(d);
+  VF largest = hn::Zero(d);
+  size_t i = 0;
+  for (; i + lanes <= k; i += lanes) largest = hn::Max(largest, hn::Abs(hn::LoadU(d, x + i)));
+  float max = hn::GetLane(hn::MaxOfLanes(d, largest));
+  for (size_t j = i; j < k; ++j) max = HWY_MAX(max, x[j] < 0 ? -x[j] : x[j]);
+  if (!(max > 0.0F) || !(max < 3.0e38F)) {
+    for (size_t j = 0; j < k; ++j) q[j] = 0;
+    return 0.0F;
+  }
+  const VF inverse = hn::Set(d, 127.0F / max);
+  for (i = 0; i + lanes <= k; i += lanes) {
+    hn::StoreU(hn::DemoteTo(d8, hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), inverse))), d8, q + i);
+  }
+  if (i < k) {
+    HWY_ALIGN float buffer[16] = {};
+    HWY_ALIGN int8_t bytes[16];
+    for (size_t j = i; j < k; ++j) buffer[j - i] = x[j];
+    hn::Store(hn::DemoteTo(d8, hn::NearestInt(hn::Mul(hn::Load(d, buffer), inverse))), d8, bytes);
+    for (size_t j = i; j < k; ++j) q[j] = bytes[j - i];
+  }
+  return max / 127.0F;
+}
+
+void epilogue_f32(const MatmulArgs& args, const float* acc, size_t acc_stride, size_t row,
+                  size_t rows, size_t col, size_t cols) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  const GeluTable& table = gelu_table();
+  for (size_t r = 0; r < rows; ++r) {
+    for (size_t c = 0; c < cols; c += lanes) {
+      const VF sum = hn::Load(d, acc + r * acc_stride + c);
+      update_y(d, args.y + (row + r) * args.y_stride + col + c, cols - c, [&](VF old) HWY_ATTR {
+        return finish(d, sum, old, args, args.bias + col + c, true, true, table);
+      });
+    }
+  }
+}
+
+void epilogue_int32(const MatmulArgs& args, const int32_t* acc, size_t acc_stride, size_t row,
+                    size_t rows, size_t col, size_t cols) {
+  const DF d;
+  const DI di;
+  const size_t lanes = hn::Lanes(d);
+  const GeluTable& table = gelu_table();
+  for (size_t r = 0; r < rows; ++r) {
+    for (size_t c = 0; c < cols; c += lanes) {
+      const VF value = dequantize(d, hn::Load(di, acc + r * acc_stride + c), args.x_scales[row + r],
+                                  args.w_scales + col + c);
+      update_y(d, args.y + (row + r) * args.y_stride + col + c, cols - c, [&](VF old) HWY_ATTR {
+        return finish(d, value, old, args, args.bias + col + c, true, true, table);
+      });
+    }
+  }
+}
+
+void store_int8_row(const int8_t* q, size_t k, uint8_t* out) {
+  if constexpr (kVnni) {
+    for (size_t i = 0; i < k; ++i) out[i] = static_cast<uint8_t>(q[i] ^ 0x80);  // q + 128
+    for (size_t i = k; i < round_up(k, 4); ++i) out[i] = 0;  // its weights are 0 too
+  } else {
+    for (size_t i = 0; i < round_up(k, 2); ++i) {
+      const int16_t wide = i < k ? q[i] : int16_t{0};
+      __builtin_memcpy(out + 2 * i, &wide, sizeof wide);
+    }
+  }
+}
+
+}  // namespace akin::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace akin::kernels {
+
+HWY_EXPORT(panel_cols);
+HWY_EXPORT(uses_vnni);
+HWY_EXPORT(int8_row_bytes);
+HWY_EXPORT(matmul_f32);
+HWY_EXPORT(matmul_int8);
+HWY_EXPORT(quantize_row);
+HWY_EXPORT(store_int8_row);
+HWY_EXPORT(epilogue_f32);
+HWY_EXPORT(epilogue_int32);
+
+size_t simd_panel_cols() { return HWY_DYNAMIC_DISPATCH(panel_cols)(); }
+bool simd_int8_uses_vnni() { return HWY_DYNAMIC_DISPATCH(uses_vnni)(); }
+size_t simd_int8_row_bytes(size_t k) { return HWY_DYNAMIC_DISPATCH(int8_row_bytes)(k); }
+void simd_matmul_f32(const MatmulArgs& args) { HWY_DYNAMIC_DISPATCH(matmul_f32)(args); }
+void simd_matmul_int8(const MatmulArgs& args) { HWY_DYNAMIC_DISPATCH(matmul_int8)(args); }
+float simd_quantize_row(const float* x, size_t k, int8_t* q) {
+  return HWY_DYNAMIC_DISPATCH(quantize_row)(x, k, q);
+}
+void simd_store_int8_row(const int8_t* q, size_t k, uint8_t* out) {
+  HWY_DYNAMIC_DISPATCH(store_int8_row)(q, k, out);
+}
+void simd_epilogue_f32(const MatmulArgs& args, const float* acc, size_t acc_stride, size_t row,
+                       size_t rows, size_t col, size_t cols) {
+  HWY_DYNAMIC_DISPATCH(epilogue_f32)(args, acc, acc_stride, row, rows, col, cols);
+}
+void simd_epilogue_int32(const MatmulArgs& args, const int32_t* acc, size_t acc_stride, size_t row,
+                         size_t rows, size_t col, size_t cols) {
+  HWY_DYNAMIC_DISPATCH(epilogue_int32)(args, acc, acc_stride, row, rows, col, cols);
+}
+
+}  // namespace akin::kernels
+#endif  // HWY_ONCE
