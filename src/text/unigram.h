@@ -1,0 +1,80 @@
+// The Unigram model: the best path through a piece under a unigram language model. Not the
+// pipeline around it. Follows Hugging Face tokenizers 0.2x (models/unigram, "encode_optimized",
+// float64 scores), itself after Kudo 2018 (arXiv:1804.10959) and sentencepiece's EncodeOptimized.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/subword_model.h"
+#include "text/unigram_trie.h"
+
+namespace akin::text {
+
+struct UnigramVocab {
+  std::vector<std::string_view> tokens;  // borrowed during construction only; UTF-8
+  std::vector<double> scores;            // log-probabilities, finite, same length
+  std::optional<int32_t> unk_id;
+  bool byte_fallback = false;
+};
+
+// How encode_words() cuts a text into pieces.
+struct WordSplit {
+  // true:  WhitespaceSplit, then Metaspace: words are runs without Unicode whitespace.
+  // false: Metaspace alone: only ' ' and U+2581 separate, and each of them starts a piece.
+  bool whitespace = false;
+  // Each word gets U+2581 in front (prepend_scheme "always"). With whitespace == false it concerns
+  // the first word only, so that "first" is passed as true for the text that starts the input.
+  bool prepend = true;
+  // With whitespace == false: a run of two or more ' ' counts as one U+2581 (the normalizer
+  // Replace(" {2,}", U+2581) of converted sentencepiece models).
+  bool collapse_spaces = false;
+};
+
+// Immutable after construction, thread-safe. Each thread keeps a cache of whole words (1 MiB).
+class Unigram final : public SubwordModel {
+ public:
+  // Errors: bad_format (naming `where`) for a NaN or huge score, an unk_id out of range, no tokens.
+  Unigram(const UnigramVocab& vocab, const std::string& where);
+
+  void tokenize(std::string_view piece, std::vector<SubToken>& out) const override;
+  size_t vocab_size() const override { return scores_.size(); }
+  std::optional<int32_t> token_id(std::string_view token) const override;
+  std::string_view token(int32_t id) const override;
+  std::optional<int32_t> unk_id() const override { return unk_id_; }
+  std::string_view type() const override { return "Unigram"; }
+
+  // Pre-tokenizer and model in one pass, for the two pipelines that most Unigram tokenizers have:
+  // appends the ids of a normalized text (valid UTF-8; spaces not yet replaced by U+2581), exactly
+  // as Metaspace(split) with replacement U+2581 and tokenize() per piece would give.
+  void encode_words(std::string_view text, WordSplit split, std::vector<int32_t>& ids) const;
+
+ private:
+  struct Search;
+  struct Cache;
+  template <typename Emit>
+  void best_path(std::string_view piece, Emit&& emit) const;
+  template <typename Emit>
+  void emit_unknown(std::string_view piece, uint32_t begin, uint32_t end, Emit& emit) const;
+  void encode_piece(std::string_view piece, std::vector<int32_t>& ids) const;
+  void encode_word(std::string_view text, size_t begin, size_t end, bool prefixed,
+                   std::vector<int32_t>& ids) const;
+  void encode_whitespace_split(std::string_view text, bool prepend,
+                               std::vector<int32_t>& ids) const;
+  void encode_metaspace(std::string_view text, WordSplit split, std::vector<int32_t>& ids) const;
+
+  UnigramTrie trie_;
+  std::string bytes_;              // all tokens, back to back
+  std::vector<uint32_t> begin_;    // [vocab + 1], into bytes_
+  std::vector<double> scores_;     // [vocab]
+  std::vector<int32_t> byte_ids_;  // [256] ids of "<0x00>".. or empty without byte fallback
+  std::optional<int32_t> unk_id_;
+  double unk_score_ = 0;
+  uint32_t instance_ = 0;  // names this model in the per-thread caches
+};
+
+}  // namespace akin::text
