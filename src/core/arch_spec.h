@@ -45,6 +45,8 @@ struct ArchSpec {
   bool final_norm = false;
   bool first_layer_attn_norm = true;  // pre-norm only; ModernBERT's layer 0 has none
   bool norm_bias = true;
+  bool qk_norm = false;          // layer norm over the whole q row and k row [H * head_dim]
+  bool attn_inner_norm = false;  // post-norm only: y = inner_norm(x + attn(x)), then norm(x + y)
 
   PositionKind position = PositionKind::absolute;
   bool absolute_too = false;    // MPNet: a learned table besides the relative bias

@@ -22,12 +22,18 @@ namespace akin::model {
 //   embed.token [V,D]  embed.position [P,D]  embed.type [types,D]  embed.norm.{weight,bias}
 //   layer.<i>.attn.{q,k,v,out}.{weight,bias}
 //   layer.<i>.attn.norm.{weight,bias}    post: after the attention residual; pre: before attention
+//   layer.<i>.attn.{q_norm,k_norm}.{weight,bias}   with ArchSpec::qk_norm
+//   layer.<i>.attn.inner_norm.{weight,bias}        with ArchSpec::attn_inner_norm
 //   layer.<i>.ffn.{up,gate,down}.{weight,bias}
 //   layer.<i>.ffn.norm.{weight,bias}     post: after the FFN residual; pre: before the FFN
 //   final_norm.{weight,bias}   relative_bias.weight [buckets, H]
-//   dense.<n>.{weight,bias}    sentence-transformers Dense heads, in order;
-//   dense.<n>.residual.weight adapter.<t>.<canonical linear or embed.token>.{lora_a [r,in], lora_b
-//   [out,r]}   adapter t of ArchSpec::adapters
+//   dense.<n>.{weight,bias}    sentence-transformers Dense heads, in order
+//   dense.<n>.residual.weight
+//   adapter.<t>.<canonical linear>.lora_a [r,in], .lora_b [out,r]   adapter t of
+//     ArchSpec::adapters: W + scaling * B A
+//   adapter.<t>.embed.token.lora_a [V,r], .lora_b [r,D]  (embed.type likewise, [types,r] and
+//     [r,D]): row + scaling * A[id] B
+//   static.embeddings [R,D]  static.mapping [V]  static.weights [V]
 // A fused checkpoint tensor (Wqkv) is split by rows: each canonical name is a sub-range of the same
 // bytes.
 class Weights {
@@ -94,6 +100,10 @@ struct LoadOptions {
 
 // Errors: not_found (files looked for), bad_format, unsupported (family or module class named).
 Model load_model(const std::filesystem::path& folder, const LoadOptions& options = {});
+
+// Hash over every byte of every weight, for `akin doctor`; reads the whole file. Model::fingerprint
+// reads a sample only (fingerprint.cc says which).
+std::string weights_hash(const Model& model);
 
 EncoderInfo encoder_info(const Model& model, Precision precision);
 

@@ -1,0 +1,37 @@
+// Weight rules applied to files: every tensor found, its shape and dtype checked, and seen under
+// its canonical name. Copies no weight. Internal to model/.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/family.h"
+#include "store/safetensors.h"
+
+namespace akin::model {
+
+// The rows of a checkpoint tensor that a rule names. `where` is the file, for errors: not_found,
+// bad_format (shape), unsupported (dtype; integers are accepted where `integers` says so).
+Tensor resolve_rule(const WeightRule& rule, const TensorTable& tensors, std::string_view where,
+                    bool integers = false);
+
+class MappedWeights final : public Weights {
+ public:
+  // Keeps `files` open; apply() takes their tensors by rule.
+  void apply(store::TensorFiles files, const std::vector<WeightRule>& rules, std::string_view where,
+             bool integers = false);
+  uint64_t parameters() const { return parameters_; }  // elements of distinct checkpoint tensors
+
+  bool has(std::string_view name) const override { return table_.contains(name); }
+  const Tensor& at(std::string_view name) const override;
+  std::vector<std::string> names() const override;
+
+ private:
+  std::vector<store::TensorFiles> files_;
+  TensorTable table_;
+  uint64_t parameters_ = 0;
+};
+
+}  // namespace akin::model
