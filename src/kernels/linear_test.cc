@@ -74,7 +74,7 @@ struct Problem {
   }
 };
 
-class EveryIsa : public testing::TestWithParam<Isa> {
+class LinearOnEveryIsa : public testing::TestWithParam<Isa> {
  protected:
   void SetUp() override {
     if (GetParam() > detected_isa())
@@ -84,7 +84,7 @@ class EveryIsa : public testing::TestWithParam<Isa> {
   void TearDown() override { set_isa(detected_isa()); }
 };
 
-TEST_P(EveryIsa, F32EqualsReference) {
+TEST_P(LinearOnEveryIsa, F32EqualsReference) {
   const Backend backend = choose_backend(Precision::f32);
   for (const Case& c : kCases) {
     const Problem p(c);
@@ -114,7 +114,7 @@ TEST_P(EveryIsa, F32EqualsReference) {
   }
 }
 
-TEST_P(EveryIsa, Int8EqualsIntegerReference) {
+TEST_P(LinearOnEveryIsa, Int8EqualsIntegerReference) {
   const Backend backend = choose_backend(Precision::int8);
   for (const Case& c : kCases) {
     const Problem p(c);
@@ -140,7 +140,7 @@ TEST_P(EveryIsa, Int8EqualsIntegerReference) {
   }
 }
 
-TEST_P(EveryIsa, SameBytesForAnySplitAndNeighbours) {
+TEST_P(LinearOnEveryIsa, SameBytesForAnySplitAndNeighbours) {
   for (const Precision precision : {Precision::f32, Precision::int8}) {
     const Backend backend = choose_backend(precision);
     const Problem p({100, 130, 200});
@@ -166,7 +166,7 @@ TEST_P(EveryIsa, SameBytesForAnySplitAndNeighbours) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, EveryIsa,
+INSTANTIATE_TEST_SUITE_P(Isas, LinearOnEveryIsa,
                          testing::Values(Isa::baseline, Isa::sse4, Isa::avx2, Isa::avx512,
                                          Isa::vnni, Isa::amx),
                          [](const auto& test) { return std::string(isa_name(test.param)); });

@@ -1,0 +1,231 @@
+#include "kernels/attention.h"
+
+#include <algorithm>
+
+#include "kernels/matmul.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/attention.cc"
+#include <hwy/foreach_target.h>  // must come before highway.h
+#include <hwy/highway.h>
+
+#include "kernels/activation-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace akin::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using DF = hn::CappedTag<float, 16>;
+using VF = hn::Vec<DF>;
+
+constexpr size_t kKeyBlock = 256;   // keys per tile
+constexpr size_t kQueryBlock = 32;  // queries per tile
+constexpr float kMasked = -3.0e38F;
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
+constexpr size_t kRowsMax = 8;
+#else
+constexpr size_t kRowsMax = 4;
+#endif
+
+// c[r, 0..V vectors) (+)= sum_k a[r, k] b[k, ...]: R rows, V vectors in registers.
+template <size_t R, size_t V>
+HWY_INLINE void product_tile(const float* a, size_t a_stride, const float* b, size_t b_stride,
+                             size_t depth, bool add, float* c, size_t c_stride) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  VF acc[R][V];
+  for (size_t r = 0; r < R; ++r) {
+    for (size_t v = 0; v < V; ++v)
+      acc[r][v] = add ? hn::LoadU(d, c + r * c_stride + v * lanes) : hn::Zero(d);
+  }
+  for (size_t k = 0; k < depth; ++k) {
+    VF column[V];
+    for (size_t v = 0; v < V; ++v) column[v] = hn::LoadU(d, b + k * b_stride + v * lanes);
+    for (size_t r = 0; r < R; ++r) {
+      const VF x = hn::Set(d, a[r * a_stride + k]);
+      for (size_t v = 0; v < V; ++v) acc[r][v] = hn::MulAdd(x, column[v], acc[r][v]);
+    }
+  }
+  for (size_t r = 0; r < R; ++r) {
+    for (size_t v = 0; v < V; ++v) hn::StoreU(acc[r][v], d, c + r * c_stride + v * lanes);
+  }
+}
+
+template <size_t R, size_t V>
+HWY_INLINE void product_rows(size_t rows, const float* a, size_t a_stride, const float* b,
+                             size_t b_stride, size_t depth, bool add, float* c, size_t c_stride) {
+  if (rows == R) {
+    product_tile<R, V>(a, a_stride, b, b_stride, depth, add, c, c_stride);
+  } else if constexpr (R > 1) {
+    product_rows<R - 1, V>(rows, a, a_stride, b, b_stride, depth, add, c, c_stride);
+  }
+}
+
+// c [rows, vectors * lanes] (+)= a [rows, depth] b [depth, vectors * lanes].
+void product(size_t rows, size_t vectors, const float* a, size_t a_stride, const float* b,
+             size_t b_stride, size_t depth, bool add, float* c, size_t c_stride) {
+  const size_t lanes = hn::Lanes(DF());
+  for (size_t row = 0; row < rows; row += kRowsMax) {
+    const size_t count = HWY_MIN(kRowsMax, rows - row);
+    size_t v = 0;
+    for (; v + 2 <= vectors; v += 2) {
+      product_rows<kRowsMax, 2>(count, a + row * a_stride, a_stride, b + v * lanes, b_stride, depth,
+                                add, c + row * c_stride + v * lanes, c_stride);
+    }
+    if (v < vectors) {
+      product_rows<kRowsMax, 1>(count, a + row * a_stride, a_stride, b + v * lanes, b_stride, depth,
+                                add, c + row * c_stride + v * lanes, c_stride);
+    }
+  }
+}
+
+// keys [d, padded] = k^T of `count` keys; columns past count are zero.
+void transpose_keys(const float* k, size_t stride, size_t count, size_t head_dim, size_t padded,
+                    float* keys) {
+  for (size_t j = 0; j < count; ++j) {
+    const float* row = k + j * stride;
+    for (size_t c = 0; c < head_dim; ++c) keys[c * padded + j] = row[c];
+  }
+  for (size_t c = 0; c < head_dim; ++c)
+    std::fill(keys + c * padded + count, keys + (c + 1) * padded, 0.0F);
+}
+
+// One row of raw products s[0..padded) to exp(s - max): returns the block's sum, and how much what
+// came before must be scaled by.
+struct RowSoftmax {
+  float sum, rescale;
+};
+HWY_INLINE RowSoftmax softmax_row(float* s, size_t padded, size_t lo, size_t hi, float scale,
+                                  const float* bias, float& running_max) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  const VF vscale = hn::Set(d, scale), masked = hn::Set(d, kMasked);
+  VF largest = masked;
+  for (size_t j = 0; j < padded; j += lanes) {
+    VF x = hn::Mul(hn::Load(d, s + j), vscale);
+    if (bias != nullptr) x = hn::Add(x, hn::LoadU(d, bias + j));
+    if (j < lo || j + lanes > hi) {
+      const auto index = hn::Iota(d, static_cast<float>(j));  // exact: below 2^24
+      const auto inside = hn::And(hn::Ge(index, hn::Set(d, static_cast<float>(lo))),
+                                  hn::Lt(index, hn::Set(d, static_cast<float>(hi))));
+      x = hn::IfThenElse(inside, x, masked);
+    }
+    largest = hn::Max(largest, x);
+    hn::Store(x, d, s + j);
+  }
+  const float before = running_max;
+  running_max = HWY_MAX(before, hn::GetLane(hn::MaxOfLanes(d, largest)));
+  const VF max = hn::Set(d, running_max);
+  VF sum = hn::Zero(d);
+  for (size_t j = 0; j < padded; j += lanes) {
+    const VF p = exp_f32(d, hn::Sub(hn::Load(d, s + j), max));
+    sum = hn::Add(sum, p);
+    hn::Store(p, d, s + j);
+  }
+  const float rescale = hn::GetLane(exp_f32(d, hn::Set(d, before - running_max)));
+  return {hn::GetLane(hn::SumOfLanes(d, sum)), rescale};
+}
+
+HWY_INLINE void scale_row(float* x, size_t padded, float factor) {
+  const DF d;
+  for (size_t c = 0; c < padded; c += hn::Lanes(d))
+    hn::Store(hn::Mul(hn::Load(d, x + c), hn::Set(d, factor)), d, x + c);
+}
+
+// Queries [q0, q0 + rows) against keys [k0, k0 + count), whose transpose is in `keys`.
+void attend_tile(const AttentionArgs& args, size_t head, size_t q0, size_t rows, size_t k0,
+                 size_t count, const float* keys, float* scores, float* sums, float* maxima,
+                 float* totals) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d), head_col = head * args.head_dim;
+  const size_t key_padded = round_up(count, lanes), dim_padded = round_up(args.head_dim, lanes);
+  product(rows, key_padded / lanes, args.q.data() + q0 * args.q.stride() + head_col,
+          args.q.stride(), keys, key_padded, args.head_dim, false, scores, key_padded);
+  bool first = true;
+  for (size_t r = 0; r < rows; ++r) {
+    const size_t i = q0 + r;
+    size_t lo = 0, hi = count;
+    if (args.window > 0) {
+      const size_t half = args.window / 2;
+      lo = i > half + k0 ? HWY_MIN(i - half - k0, count) : 0;
+      hi = i + half + 1 > k0 ? HWY_MIN(i + half + 1 - k0, count) : 0;
+    }
+    float* s = scores + r * key_padded;
+    if (lo >= hi) {
+      std::fill(s, s + key_padded, 0.0F);
+      first = false;
+      continue;
+    }
+    const float* bias = args.bias == nullptr
+                            ? nullptr
+                            : args.bias + head * args.bias_stride + args.bias_center + k0 - i;
+    const RowSoftmax row = softmax_row(s, key_padded, lo, hi, args.scale, bias, maxima[r]);
+    if (totals[r] != 0.0F) {
+      scale_row(sums + r * dim_padded, dim_padded, row.rescale);
+      first = false;
+    }
+    totals[r] = totals[r] * row.rescale + row.sum;
+  }
+  product(rows, dim_padded / lanes, scores, key_padded,
+          args.v.data() + k0 * args.v.stride() + head_col, args.v.stride(), count, !first, sums,
+          dim_padded);
+}
+
+void store_rows(const AttentionArgs& args, size_t head, size_t q0, size_t rows, const float* sums,
+                size_t dim_padded, const float* totals) {
+  for (size_t r = 0; r < rows; ++r) {
+    const float inverse = 1.0F / totals[r];
+    float* out = args.out.row(q0 + r) + head * args.head_dim;
+    for (size_t c = 0; c < args.head_dim; ++c) out[c] = sums[r * dim_padded + c] * inverse;
+  }
+}
+
+void attention_chunk(const AttentionArgs& args, size_t head, size_t begin, size_t end,
+                     AttentionScratch& scratch) {
+  const size_t lanes = hn::Lanes(DF());
+  const size_t length = args.k.rows(), dim_padded = round_up(args.head_dim, lanes),
+               rows = end - begin;
+  scratch.keys.ensure(args.head_dim * kKeyBlock);
+  scratch.scores.ensure(kQueryBlock * kKeyBlock);
+  scratch.sums.ensure(kQueryChunk * dim_padded);
+  scratch.state.ensure(2 * kQueryChunk);
+  float* maxima = scratch.state.data();
+  float* totals = maxima + kQueryChunk;
+  std::fill_n(maxima, rows, kMasked);
+  std::fill_n(totals, rows, 0.0F);
+  std::fill_n(scratch.sums.data(), rows * dim_padded, 0.0F);
+  const size_t half = args.window / 2;
+  for (size_t k0 = 0; k0 < length; k0 += kKeyBlock) {
+    const size_t count = HWY_MIN(kKeyBlock, length - k0);
+    if (args.window > 0 && (k0 > end - 1 + half || k0 + count + half <= begin)) continue;
+    transpose_keys(args.k.data() + k0 * args.k.stride() + head * args.head_dim, args.k.stride(),
+                   count, args.head_dim, round_up(count, lanes), scratch.keys.data());
+    for (size_t r = 0; r < rows; r += kQueryBlock) {
+      attend_tile(args, head, begin + r, HWY_MIN(kQueryBlock, rows - r), k0, count,
+                  scratch.keys.data(), scratch.scores.data(), scratch.sums.data() + r * dim_padded,
+                  maxima + r, totals + r);
+    }
+  }
+  store_rows(args, head, begin, rows, scratch.sums.data(), dim_padded, totals);
+}
+
+}  // namespace akin::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace akin::kernels {
+
+HWY_EXPORT(attention_chunk);
+
+void attention(const AttentionArgs& args, size_t head, size_t query_begin, size_t query_end,
+               AttentionScratch& scratch) {
+  AKIN_CHECK(query_begin % kQueryChunk == 0 && query_end <= args.q.rows());
+  for (size_t q = query_begin; q < query_end; q += kQueryChunk) {
+    HWY_DYNAMIC_DISPATCH(attention_chunk)
+    (args, head, q, std::min(q + kQueryChunk, query_end), scratch);
+  }
+}
+
+}  // namespace akin::kernels
+#endif  // HWY_ONCE
