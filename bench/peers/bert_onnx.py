@@ -2,9 +2,12 @@
 
 What it is: the form ONNX Runtime runs fastest on a CPU, so that it is measured at its best. The
 graph uses ONNX Runtime's own fused operators (com.microsoft: EmbedLayerNormalization, Attention,
-SkipLayerNormalization, BiasGelu, DynamicQuantizeMatMul, QAttention), which is what its
-transformer optimiser makes of an exported BERT. Mean pooling and L2 normalisation are in the
-graph too. Inputs and the first output are named as Hugging Face exports name them.
+BiasGelu, DynamicQuantizeMatMul, QAttention), which is what its transformer optimiser makes of an
+exported BERT, with one exception: SkipLayerNormalization computes its moments one number at a
+time (a fifth of the int8 run), so the standard's MeanVarianceNormalization stands in, which is
+vectorised: 8 % faster in f32, 22 % in int8 (6x384, version 1.30). Mean pooling and L2
+normalisation are in the graph too. Inputs and the first output are named as Hugging Face exports
+name them.
 What it is not: a general exporter; it knows post-norm BERT and nothing else.
 
 int8 is weights per output channel, symmetric, activations per tensor at run time (u8).
@@ -55,6 +58,7 @@ class Writer:
         self.t, self.config, self.int8 = tensors, config, int8
         self.attention_kind, self.masked = attention, masked
         self.g = Graph()
+        self.g.weight("three", np.array([3], np.int64))
         self.eps = float(config["layer_norm_eps"])
 
     def w(self, name):
@@ -84,11 +88,14 @@ class Writer:
         bias = self.g.weight(name + "_b", self.w(name + ".bias"))
         return self.g.op("Add", [self.matmul(x, name), bias])
 
-    def skip_norm(self, x, skip, norm, bias):
+    def add_norm(self, x, skip, norm, bias):
+        """LayerNorm(x + bias + skip); MeanVarianceNormalization wants 4 dimensions."""
         g = self.g
-        inputs = [x, skip] + [g.weight(n, self.w(n)) for n in (norm + ".weight", norm + ".bias")]
-        inputs.append(g.weight(bias, self.w(bias)))
-        return g.op("SkipLayerNormalization", inputs, MICROSOFT, epsilon=self.eps)
+        x = g.op("Add", [x, g.weight(bias, self.w(bias))])
+        x = g.op("Unsqueeze", [g.op("Add", [x, skip]), "three"])
+        x = g.op("MeanVarianceNormalization", [x], axes=[2, 3])
+        gain, shift = (g.weight(n, self.w(n)) for n in (norm + ".weight", norm + ".bias"))
+        return g.op("Add", [g.op("Mul", [g.op("Squeeze", [x, "three"]), gain]), shift])
 
     def attention(self, x, mask, p):
         g, heads = self.g, self.config["num_attention_heads"]
@@ -116,7 +123,7 @@ class Writer:
         g, p = self.g, f"encoder.layer.{i}."
         a = self.matmul(self.attention(x, mask, p), p + "attention.output.dense")
         bias = p + "attention.output.dense.bias"
-        x = self.skip_norm(a, x, p + "attention.output.LayerNorm", bias)
+        x = self.add_norm(a, x, p + "attention.output.LayerNorm", bias)
         if self.int8:
             h = g.op("Gelu", [self.linear(x, p + "intermediate.dense")], MICROSOFT)
         else:
@@ -124,7 +131,7 @@ class Writer:
             inputs = [self.matmul(x, p + "intermediate.dense"), g.weight(bias, self.w(bias))]
             h = g.op("BiasGelu", inputs, MICROSOFT)
         out = self.matmul(h, p + "output.dense")
-        return self.skip_norm(out, x, p + "output.LayerNorm", p + "output.dense.bias")
+        return self.add_norm(out, x, p + "output.LayerNorm", p + "output.dense.bias")
 
     def embed(self):
         g = self.g

@@ -6,7 +6,8 @@ Half the lines are real (shared data), a quarter real with damage put in, a quar
 combining marks, astral and unassigned code points, zero-width and control characters,
 right-to-left and Hangul, emoji joined by ZWJ, NFC and NFD of the same word, CJK extensions, words
 over 100 characters, white space of every kind, special tokens spelled out inside the text.
-Valid UTF-8; no NUL and no surrogates; one text a line, so no LF (0x0A) or CR inside.
+Valid UTF-8; no NUL and no surrogates; only LF ends a line, no CR, but VT, FF, U+0085 and U+2028
+are inside texts, so read it by LF and not with splitlines().
 What it is not: a fuzzer (see fuzz/), nor text to measure speed on.
 
     /usr/bin/python3 make_hostile_text.py OUT.txt [--lines 100000] [--data SHARED_DATA]
@@ -29,8 +30,9 @@ SPACES = list("\t\v\f \u00a0\u1680\u2002\u2003\u2007\u2009\u200a\u2028\u2029\u20
 INVISIBLE = list("\u200b\u200c\u200d\u2060\ufeff\u00ad\u034f\u180e\u061c\u200e\u200f\u202a\u202e")
 CONTROL = [chr(c) for c in range(1, 32) if c not in (10, 13)] + [chr(c) for c in range(127, 160)]
 ODD = list("\ufffd\ufffc\ufffe\uffff\ufdd0\ue000\U0010fffd\U000f0000\U0001fffe\u0378\u2fe0")
-EMOJI = ["\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f44d\U0001f3fd", "\u2764\ufe0f", "1\ufe0f\u20e3"]
-EMOJI += ["\U0001f1e8\U0001f1f3", "\U0001f3f4\U000e0067\U000e0062\U000e007f", "\U0001f600", "\u263a"]
+EMOJI = ["\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f44d\U0001f3fd", "\u2764\ufe0f"]
+EMOJI += ["1\ufe0f\u20e3", "\U0001f1e8\U0001f1f3", "\U0001f3f4\U000e0067\U000e0062\U000e007f"]
+EMOJI += ["\U0001f600", "\u263a"]
 RANGES = {
     "combining": (0x0300, 0x036F),
     "latin ext": (0x0100, 0x024F),
@@ -59,9 +61,11 @@ RANGES = {
     "any": (0x10000, 0x10FFFF),
 }
 # Words whose lower case, decomposition or case folding is not one code point for one.
-TRICKY = ["İstanbul", "ıI", "Straße", "STRASSE", "ﬁnance", "ŒUVRE", "Ångström", "Å", "naïve", "Σίσυφος"]
+TRICKY = ["İstanbul", "ıI", "Straße", "STRASSE", "ﬁnance", "ŒUVRE", "Ångström", "Å", "naïve"]
+TRICKY += ["Σίσυφος"]
 TRICKY += ["ΟΔΟΣ", "ǅ", "ŉ", "Ĳ", "½", "Ⅷ", "㎏", "①②", "ｆｕｌｌ", "한국어", "각", "ញុំ", "ക്ഷ", "がぎ", "が"]
-TRICKY += ["don't", "l’été", "U.S.A.", "a_b-c", "x²", "e=mc²", "100%", "$5", "a+b", "^_^", "`q`", "~", "|"]
+TRICKY += ["don't", "l’été", "U.S.A.", "a_b-c", "x²", "e=mc²", "100%", "$5", "a+b"]
+TRICKY += ["^_^", "`q`", "~", "|"]
 
 
 def clean(text):
@@ -94,7 +98,8 @@ class Maker:
         if kind == 5:
             return rng.choice(ODD)
         if kind in (6, 7):
-            return unicodedata.normalize(rng.choice(("NFC", "NFD", "NFKC", "NFKD")), rng.choice(TRICKY))
+            form = rng.choice(("NFC", "NFD", "NFKC", "NFKD"))
+            return unicodedata.normalize(form, rng.choice(TRICKY))
         if kind == 8:  # a base letter under a pile of marks, in no canonical order
             return rng.choice("aeiouAEIOUnc") + self.run_of(0x0300, 0x036F, rng.randint(1, 6))
         if kind == 9 and rng.random() < 0.2:

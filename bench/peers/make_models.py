@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes BERT encoders with seeded random weights, one folder per size, in every form the peers read.
+"""Writes BERT encoders with seeded random weights, one folder per size, in every peer's format.
 
 What it is: the generator of the models that akin and its peers are timed on. Speed does not depend
 on what the weights mean, only on their shape and on sane activations, so random weights of a
