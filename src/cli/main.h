@@ -1,4 +1,5 @@
-// Entry of the command line: parses the verb, runs the command, turns errors into words and exit codes.
+// Entry of the command line: parses the verb, runs the command, turns errors into words and exit
+// codes.
 #pragma once
 
 namespace akin::cli {

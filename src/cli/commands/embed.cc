@@ -1,0 +1,340 @@
+// akin embed: texts in, vectors out, in blocks of bounded memory; the next block is read and the
+// last one written while the engine works on this one.
+#include <fmt/format.h>
+
+#include <future>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "cli/command.h"
+#include "cli/load.h"
+#include "cli/terminal.h"
+#include "store/vectors_file.h"
+
+namespace akin::cli {
+namespace {
+
+enum class OutFormat : uint8_t { automatic, npy, jsonl, raw };
+enum class OutType : uint8_t { automatic, f32, f16, int8, binary };
+std::span<const std::string_view> choices(OutFormat) {
+  static constexpr std::string_view kWords[] = {"auto", "npy", "jsonl", "raw"};
+  return kWords;
+}
+std::span<const std::string_view> choices(OutType) {
+  static constexpr std::string_view kWords[] = {"auto", "f32", "f16", "int8", "binary"};
+  return kWords;
+}
+
+struct EmbedOptions {
+  std::vector<std::string> inputs;
+  std::vector<std::string> text;
+  std::string out = "-";
+  OutFormat format = OutFormat::automatic;
+  OutType output_dtype = OutType::automatic;
+  bool with_text = false;
+  bool tokens = false;
+  Side as = Side::none;
+  ModelOptions model;
+  EncodeFlags encode;
+  InputOptions input;
+  size_t block = 8192;
+  bool dry_run = false;
+  template <typename Visitor>
+  void fields(Visitor& v) {
+    v("+inputs=FILE", inputs,
+      "text files, JSONL, TSV or CSV, also .gz and .zst, folders, or - for stdin");
+    v("text=TEXT...", text, "a literal text, instead of files");
+    v("out=FILE", out,
+      "where vectors go; the name says the form: .npy, .jsonl, .f32, .f16, .i8, .bin; - is JSONL "
+      "on stdout");
+    v("format=FORMAT", format, "form of the output, where the name does not say it");
+    v("output-dtype=TYPE", output_dtype,
+      "numbers of the output: int8 is round(127 x), binary is one sign bit a dimension");
+    v("with-text", with_text, "JSONL output: the text, too");
+    v("tokens", tokens, "one vector per token with its byte range (late chunking), as JSONL");
+    v("as=SIDE", as,
+      "which side of a search the texts are: picks the model's own prompt and adapter");
+    model.fields(v);
+    encode.fields(v);
+    input.fields(v);
+    v("block=N", block, "texts held in memory at a time");
+    v("dry-run", dry_run, "read the model and print the resolved configuration, embed nothing");
+  }
+};
+
+constexpr CommandInfo kInfo = {
+    "embed",
+    "turn texts into vectors",
+    "Reads texts, one a row, and writes one vector a text, in the same order. The vectors are the "
+    "ones of the model's "
+    "reference implementation, whatever the batch, the order and the number of threads.\n"
+    "With --out FILE, FILE.config.json beside it records the whole resolved configuration and the "
+    "model's fingerprint. "
+    "The file appears only when it is complete.",
+    "akin embed --model static-en-64 --text \"hello world\"\n"
+    "akin embed --model ./bge-small-en corpus.jsonl.gz --field title,body --as document --out "
+    "corpus.npy\n"
+    "zcat lines.gz | akin embed --model ./m3e-base --dtype int8 --out lines.f16 -",
+};
+
+constexpr size_t kBlockBytes = size_t{32} << 20;  // of text, besides --block
+
+struct Block {
+  std::vector<std::string> texts, ids;
+  std::vector<uint64_t> lines;
+  std::string file;  // of the first text
+};
+
+Block read_block(InputReader& reader, size_t limit) {
+  Block block;
+  InputText row;
+  size_t bytes = 0;
+  while (block.texts.size() < limit && bytes < kBlockBytes) {
+    check_interrupted();
+    if (!reader.next(row)) break;
+    if (block.texts.empty()) block.file = reader.file();
+    bytes += row.text.size();
+    block.texts.push_back(std::move(row.text));
+    block.ids.push_back(std::move(row.id));
+    block.lines.push_back(row.line);
+  }
+  return block;
+}
+
+store::VectorWriterOptions writer_options(const EmbedOptions& options) {
+  struct Known {
+    std::string_view ending;
+    store::VectorFormat format;
+    OutType type;
+  };
+  using store::VectorFormat;
+  static constexpr Known kKnown[] = {
+      {".npy", VectorFormat::npy, OutType::f32}, {".jsonl", VectorFormat::jsonl, OutType::f32},
+      {".f32", VectorFormat::raw, OutType::f32}, {".f16", VectorFormat::raw, OutType::f16},
+      {".i8", VectorFormat::raw, OutType::int8}, {".bin", VectorFormat::raw, OutType::binary},
+  };
+  store::VectorWriterOptions out;
+  OutType type = options.output_dtype;
+  if (options.format != OutFormat::automatic) {
+    static constexpr VectorFormat kFormats[] = {VectorFormat::npy, VectorFormat::npy,
+                                                VectorFormat::jsonl, VectorFormat::raw};
+    out.format = kFormats[static_cast<size_t>(options.format)];
+  } else if (options.out == "-") {
+    out.format = VectorFormat::jsonl;
+  } else {
+    const auto ending = std::filesystem::path(options.out).extension().string();
+    const auto* known = std::find_if(std::begin(kKnown), std::end(kKnown),
+                                     [&](const Known& k) { return k.ending == ending; });
+    if (known == std::end(kKnown)) {
+      throw_error(ErrorKind::usage, "--out",
+                  "{} does not say its form; end it in .npy, .jsonl, .f32, .f16, .i8 or .bin, or "
+                  "add --format",
+                  quote(options.out));
+    }
+    out.format = known->format;
+    if (type == OutType::automatic) type = known->type;
+  }
+  out.dtype = type == OutType::automatic
+                  ? store::VectorDType::f32
+                  : static_cast<store::VectorDType>(static_cast<int>(type) - 1);
+  out.with_text = options.with_text;
+  return out;
+}
+
+struct Totals {
+  uint64_t texts = 0, tokens = 0, truncated = 0, invalid_utf8 = 0;
+  std::string first_truncated;
+};
+
+void add_report(Totals& totals, const EncodeReport& report, const Block& block) {
+  if (totals.truncated == 0 && !report.truncated.empty()) {
+    totals.first_truncated =
+        fmt::format("{}:{}", block.file, block.lines[report.truncated.front()]);
+  }
+  totals.texts += report.texts;
+  totals.tokens += report.tokens;
+  totals.truncated += report.truncated.size();
+  totals.invalid_utf8 += report.invalid_utf8;
+}
+
+nlohmann::ordered_json facts(const Encoder& encoder, const EncodeOptions& options,
+                             const Totals& totals, uint64_t bad_rows) {
+  const auto& info = encoder.info();
+  return {{"model",
+           {{"name", info.name},
+            {"fingerprint", info.fingerprint},
+            {"dims", resolve_dims(info, options)},
+            {"prompt", resolve_prompt(info, options)},
+            {"task", options.task},
+            {"precision", precision_name(info.precision)}}},
+          {"result",
+           {{"texts", totals.texts},
+            {"tokens", totals.tokens},
+            {"truncated", totals.truncated},
+            {"invalid_utf8", totals.invalid_utf8},
+            {"bad_rows", bad_rows}}}};
+}
+
+// Where the blocks come from: literal texts once, or the reader.
+class Source {
+ public:
+  Source(const EmbedOptions& options, const Context& context)
+      : limit_(std::max<size_t>(1, options.block)) {
+    if (options.text.empty()) {
+      reader_ = std::make_unique<InputReader>(options.inputs, options.input, context);
+      return;
+    }
+    if (!options.inputs.empty()) {
+      throw_error(ErrorKind::usage, "--text", "goes without input files; got {} too",
+                  quote(options.inputs[0]));
+    }
+    literal_.texts = options.text;
+    literal_.ids.resize(options.text.size());
+    literal_.file = "--text";
+    for (size_t i = 0; i < options.text.size(); ++i) literal_.lines.push_back(i + 1);
+  }
+  Block next() {
+    if (reader_) return read_block(*reader_, limit_);
+    return std::exchange(literal_, {});
+  }
+  const InputReader* reader() const { return reader_.get(); }
+
+ private:
+  size_t limit_;
+  std::unique_ptr<InputReader> reader_;
+  Block literal_;
+};
+
+struct Output {
+  Block block;
+  Mat<float> vectors;
+};
+
+Totals embed_all(const EmbedOptions& options, Encoder& encoder, EncodeOptions encode,
+                 Source& source, store::VectorWriter& writer, Context& context) {
+  const size_t dims = resolve_dims(encoder.info(), encode);
+  const bool ids = !options.input.id_field.empty();
+  Totals totals;
+  std::future<void> writing;
+  auto reading = std::async(std::launch::deferred, [&] { return source.next(); });
+  // Bytes of input are the honest measure of a file; texts, of a pipe.
+  uint64_t bytes_read = 0;
+  encode.progress = [&](const Progress& step) {
+    const uint64_t total = source.reader() != nullptr ? source.reader()->bytes_total() : 0;
+    if (total == 0) return context.progress({"embedding", totals.texts + step.done, 0, "texts"});
+    context.progress({"embedding", bytes_read / 1024, total / 1024, "kB"});
+  };
+  while (true) {
+    auto output = std::make_shared<Output>();
+    output->block = reading.get();
+    if (output->block.texts.empty()) break;
+    if (source.reader() != nullptr) bytes_read = source.reader()->bytes_read();
+    reading = std::async(std::launch::async, [&] { return source.next(); });
+    const Block& block = output->block;
+    const std::vector<std::string_view> views(block.texts.begin(), block.texts.end());
+    output->vectors = Mat<float>(views.size(), dims);
+    try {
+      add_report(totals, encoder.encode(views, encode, output->vectors.view()), block);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::too_long) throw;
+      throw Error(ErrorKind::too_long, error.what(),
+                  fmt::format("{}, texts from line {}", block.file, block.lines.front()));
+    }
+    check_interrupted();
+    encode.progress({"embedding", 0, 0, "texts"});
+    if (writing.valid()) writing.get();
+    writing = std::async(std::launch::async, [output, ids, &writer] {
+      const std::vector<std::string_view> texts(output->block.texts.begin(),
+                                                output->block.texts.end());
+      writer.write(
+          output->vectors.view(),
+          ids ? std::span<const std::string>(output->block.ids) : std::span<const std::string>(),
+          texts);
+    });
+  }
+  if (writing.valid()) writing.get();
+  check_interrupted();
+  return totals;
+}
+
+// nlohmann prints a float as the double it becomes, with digits that mean nothing: so vectors are
+// printed here.
+std::string token_json(const TokenVectors& tokens, const std::string& text, const std::string& id,
+                       bool with_text) {
+  const auto dump = [](const nlohmann::ordered_json& value) {
+    return value.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  };
+  std::string out = "{";
+  if (!id.empty()) out += "\"id\":" + dump(id) + ",";
+  if (with_text) out += "\"text\":" + dump(text) + ",";
+  out += fmt::format("\"ids\":[{}],\"begin\":[{}],\"end\":[{}],\"vectors\":[",
+                     fmt::join(tokens.ids, ","), fmt::join(tokens.begin, ","),
+                     fmt::join(tokens.end, ","));
+  for (size_t t = 0; t < tokens.vectors.rows(); ++t) {
+    const std::span<const float> row(tokens.vectors.row(t), tokens.vectors.cols());
+    out += fmt::format("{}[{}]", t == 0 ? "" : ",", fmt::join(row, ","));
+  }
+  return out + "]}\n";
+}
+
+Totals embed_tokens(const EmbedOptions& options, Encoder& encoder, const EncodeOptions& encode,
+                    Source& source, Context& context) {
+  AtomicFile file(options.out);
+  Totals totals;
+  for (Block block = source.next(); !block.texts.empty(); block = source.next()) {
+    for (size_t i = 0; i < block.texts.size(); ++i) {
+      check_interrupted();
+      const auto tokens = encoder.encode_tokens(block.texts[i], encode);
+      file.write(token_json(tokens, block.texts[i], block.ids[i], options.with_text));
+      totals.texts += 1;
+      totals.tokens += tokens.ids.size();
+      context.progress({"embedding", totals.texts, 0, "texts"});
+    }
+  }
+  file.commit();
+  return totals;
+}
+
+int run(EmbedOptions& options, Context& context) {
+  const auto form = writer_options(options);
+  Source source(options, context);
+  const auto encoder = load_encoder(options.model);
+  const auto& info = encoder->info();
+  auto encode = encode_options(options.encode, options.as, info, context);
+  if (options.dry_run) {
+    auto record = context.record();
+    record.update(facts(*encoder, encode, {}, 0));
+    record.erase("result");
+    context.print_json(record);
+    return 0;
+  }
+  const Stopwatch watch;
+  Totals totals;
+  if (options.tokens) {
+    totals = embed_tokens(options, *encoder, encode, source, context);
+  } else {
+    const auto writer = store::open_vector_writer(options.out, resolve_dims(info, encode), form);
+    totals = embed_all(options, *encoder, encode, source, *writer, context);
+    writer->finish();
+  }
+  const uint64_t bad_rows = source.reader() != nullptr ? source.reader()->bad_rows() : 0;
+  if (options.out != "-")
+    context.write_record(options.out, facts(*encoder, encode, totals, bad_rows));
+  std::string words = "embedded " + speed_words(totals.texts, totals.tokens, watch.seconds());
+  if (totals.truncated > 0)
+    words += fmt::format("; {} truncated (first: {})", thousands(totals.truncated),
+                         totals.first_truncated);
+  if (totals.invalid_utf8 > 0)
+    words += fmt::format("; {} with invalid UTF-8", thousands(totals.invalid_utf8));
+  if (bad_rows > 0) words += fmt::format("; {} bad rows skipped", thousands(bad_rows));
+  context.say(words);
+  return 0;
+}
+
+}  // namespace
+
+std::unique_ptr<Command> make_embed_command() {
+  return std::make_unique<CommandOf<EmbedOptions>>(kInfo, run);
+}
+
+}  // namespace akin::cli

@@ -1,0 +1,133 @@
+// akin tokenize: what a model's tokenizer makes of a text. Needs the tokenizer files of a folder,
+// no weights.
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/load.h"
+#include "cli/terminal.h"
+#include "text/tokenizer.h"
+
+namespace akin::cli {
+namespace {
+
+struct TokenizeOptions {
+  std::vector<std::string> texts;
+  std::vector<std::string> file;
+  std::string model;
+  bool special = true;
+  bool count = false;
+  InputOptions input;
+  template <typename Visitor>
+  void fields(Visitor& v) {
+    v("+texts=TEXT", texts, "texts; without any, rows of stdin or of --file");
+    v("file=FILE", file, "read rows of these files, or of stdin for -");
+    v("model=MODEL", model,
+      "model folder, name of a model that akin ships, or repository id in the Hugging Face cache");
+    v("[no-]special", special, "add the model's special tokens, such as [CLS] and [SEP]");
+    v("count", count, "print only the number of tokens of each text");
+    input.fields(v);
+  }
+};
+
+constexpr CommandInfo kInfo = {
+    "tokenize", "texts into token ids, tokens and byte offsets",
+    "Prints id, token and byte range of each token, one a line and tab-separated, with an empty "
+    "line between texts; --json "
+    "prints one object a text. On a terminal tokens are shown side by side, with their ids below.",
+    "akin tokenize --model static-en-64 \"unbelievably good\"\nakin tokenize --model ./m3e-base "
+    "--file corpus.txt --count"};
+
+void print_plain(const text::Tokenizer& tokenizer, const text::Encoding& encoding,
+                 Context& context) {
+  for (size_t i = 0; i < encoding.ids.size(); ++i) {
+    context.print("{}\t{}\t{}\t{}\n", encoding.ids[i], printable(tokenizer.token(encoding.ids[i])),
+                  encoding.begin[i], encoding.end[i]);
+  }
+  context.write("\n");
+}
+
+void print_json(const text::Tokenizer& tokenizer, const text::Encoding& encoding,
+                Context& context) {
+  nlohmann::ordered_json line = {{"ids", encoding.ids},
+                                 {"tokens", nlohmann::ordered_json::array()},
+                                 {"begin", encoding.begin},
+                                 {"end", encoding.end},
+                                 {"special", encoding.special}};
+  for (const int32_t id : encoding.ids) line["tokens"].push_back(std::string(tokenizer.token(id)));
+  context.print_json(line);
+}
+
+// Tokens in rows as wide as the terminal, ids under them.
+void print_pretty(const text::Tokenizer& tokenizer, const text::Encoding& encoding,
+                  Context& context) {
+  const size_t columns = terminal_columns();
+  std::string tokens, ids;
+  size_t used = 0;
+  for (size_t i = 0; i <= encoding.ids.size(); ++i) {
+    std::string token, id;
+    size_t width = 0;
+    if (i < encoding.ids.size()) {
+      token = printable(tokenizer.token(encoding.ids[i]));
+      id = std::to_string(encoding.ids[i]);
+      width = std::min(columns, std::max(display_width(token), id.size()) + 1);
+    }
+    if (used > 0 && (i == encoding.ids.size() || used + width > columns)) {
+      context.print("{}\n{}\n", tokens, dim(ids, context.color()));
+      tokens.clear();
+      ids.clear();
+      used = 0;
+    }
+    if (i == encoding.ids.size()) break;
+    const std::string cell = fit(token, width - 1);
+    if (!context.color()) {
+      tokens += cell + " ";
+    } else if (encoding.special[i] != 0) {
+      tokens += dim(cell, true) + " ";
+    } else {
+      tokens += heat_cell(cell, i % 2 == 0 ? 0.2 : 0.8) + " ";
+    }
+    ids += fit(id, width - 1) + " ";
+    used += width;
+  }
+  context.print("{} tokens\n\n", thousands(encoding.ids.size()));
+}
+
+void print_text(const text::Tokenizer& tokenizer, const std::string& text,
+                const TokenizeOptions& options, Context& context) {
+  if (options.count) {
+    std::vector<int32_t> ids;
+    const size_t count = tokenizer.encode(text, options.special, ids);
+    if (context.json()) return context.print_json({{"tokens", count}});
+    return context.print("{}\n", count);
+  }
+  const auto encoding = tokenizer.encode_with_offsets(text, options.special);
+  if (context.json()) return print_json(tokenizer, encoding, context);
+  if (context.stdout_terminal()) return print_pretty(tokenizer, encoding, context);
+  print_plain(tokenizer, encoding, context);
+}
+
+int run(TokenizeOptions& options, Context& context) {
+  if (!options.texts.empty() && !options.file.empty()) {
+    throw_error(ErrorKind::usage, "--file", "goes without texts on the command line; got {} too",
+                quote(options.texts[0]));
+  }
+  const auto tokenizer = text::Tokenizer::load_folder(resolve_model_folder(options.model));
+  for (const auto& text : options.texts) print_text(*tokenizer, text, options, context);
+  if (!options.texts.empty()) return 0;
+  InputReader reader(options.file, options.input, context);
+  InputText row;
+  while (reader.next(row)) {
+    check_interrupted();
+    print_text(*tokenizer, row.text, options, context);
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::unique_ptr<Command> make_tokenize_command() {
+  return std::make_unique<CommandOf<TokenizeOptions>>(kInfo, run);
+}
+
+}  // namespace akin::cli

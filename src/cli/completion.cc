@@ -1,0 +1,129 @@
+// Shell completion scripts, from the same declarations as --help. They complete verbs, flags,
+// choices and file names, and call nothing but the shell.
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "cli/help.h"
+#include "cli/registry.h"
+
+namespace akin::cli {
+namespace {
+
+std::vector<std::string> flags_of(const OptionField& field) {
+  if (field.positional) return {};
+  std::vector<std::string> out = {field.flag()};
+  if (field.negatable) out.push_back("--no-" + field.name);
+  return out;
+}
+
+std::string bash_script() {
+  std::string out =
+      "# bash completion for akin, written by: akin completion bash\n_akin() {\n  local "
+      "word=${COMP_WORDS[COMP_CWORD]} "
+      "previous=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]}\n  COMPREPLY=()\n";
+  out += fmt::format(
+      "  if ((COMP_CWORD == 1)); then\n    COMPREPLY=($(compgen -W \"{}\" -- \"$word\"))\n    "
+      "return\n  fi\n",
+      fmt::join(command_names(), " "));
+  out += "  local flags=\n  case $verb in\n";
+  std::string values;
+  for (const auto name : command_names()) {
+    const auto command = make_command(name);
+    std::string flags = "--help";
+    for (const auto& field : all_fields(*command)) {
+      for (const auto& flag : flags_of(field)) flags += " " + flag;
+      if (!field.choices.empty() && !field.positional) {
+        values += fmt::format(
+            "    \"{} {}\")\n      COMPREPLY=($(compgen -W \"{}\" -- \"$word\"))\n      return "
+            ";;\n",
+            name, field.flag(), fmt::join(field.choices, " "));
+      }
+    }
+    out += fmt::format("    {}) flags=\"{}\" ;;\n", name, flags);
+  }
+  out += "  esac\n  case \"$verb $previous\" in\n" + values;
+  out +=
+      "  esac\n  if [[ $word == -* ]]; then\n    COMPREPLY=($(compgen -W \"$flags\" -- "
+      "\"$word\"))\n  else\n"
+      "    COMPREPLY=($(compgen -f -- \"$word\"))\n  fi\n}\ncomplete -o filenames -F _akin akin\n";
+  return out;
+}
+
+std::string single_quoted(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+std::string zsh_help(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '[' || c == ']' || c == ':' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+std::string zsh_script() {
+  std::string out =
+      "#compdef akin\n# zsh completion for akin, written by: akin completion zsh\n_akin() {\n  "
+      "local -a verbs=(\n";
+  for (const auto name : command_names()) {
+    out += fmt::format("    {}\n", single_quoted(fmt::format("{}:{}", name, zsh_help(make_command(name)->info().summary))) +
+           "\n";
+  }
+  out +=
+      "  )\n  if ((CURRENT == 2)); then\n    _describe verb verbs\n    return\n  fi\n  local "
+      "verb=$words[2]\n  shift words\n  "
+      "((CURRENT--))\n  case $verb in\n";
+  for (const auto name : command_names()) {
+    const auto command = make_command(name);
+    out += fmt::format("    {}) _arguments", name);
+    for (const auto& field : all_fields(*command)) {
+      for (const auto& flag : flags_of(field)) {
+        std::string spec =
+            fmt::format("{}{}[{}]", field.many ? "*" : "", flag, zsh_help(field.help));
+        if (!field.is_switch()) {
+          spec += field.choices.empty()
+                      ? fmt::format(":{}:_files", field.value)
+                      : fmt::format(":{}:({})", field.value, fmt::join(field.choices, " "));
+        }
+        out += fmt::format(" {}", single_quoted(spec));
+      }
+    }
+    out += " '*:file:_files' ;;\n";
+  }
+  return out + "  esac\n}\n_akin \"$@\"\n";
+}
+
+std::string fish_script() {
+  std::string out = "# fish completion for akin, written by: akin completion fish\n";
+  for (const auto name : command_names()) {
+    const auto command = make_command(name);
+    out += fmt::format("complete -c akin -n __fish_use_subcommand -f -a {} -d {}\n", name,
+                       single_quoted(command->info().summary));
+    for (const auto& field : all_fields(*command)) {
+      for (const auto& flag : flags_of(field)) {
+        out += fmt::format("complete -c akin -n '__fish_seen_subcommand_from {}' -l {} -d {}{}\n",
+                           name, flag.substr(2), single_quoted(field.help),
+                           field.is_switch() ? ""
+                           : field.choices.empty()
+                               ? std::string(" -r")
+                               : fmt::format(" -x -a '{}'", fmt::join(field.choices, " ")));
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string completion_script(std::string_view shell) {
+  if (shell == "bash") return bash_script();
+  if (shell == "zsh") return zsh_script();
+  if (shell == "fish") return fish_script();
+  throw_error(ErrorKind::usage, "akin completion",
+              "{} is not a shell it knows; use bash, zsh or fish", quote(shell));
+}
+
+}  // namespace akin::cli

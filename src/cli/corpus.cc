@@ -1,0 +1,159 @@
+#include "cli/corpus.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <system_error>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "cli/terminal.h"
+#include "store/vectors_file.h"
+
+namespace akin::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What the vectors depend on: the model, how it is asked, and every text in order.
+std::string cache_key(const Corpus& corpus, const EncoderInfo& info, const EncodeOptions& encode) {
+  Hasher hasher;
+  hasher.add(std::string_view("akin document vectors 1"));
+  hasher.add(info.fingerprint);
+  hasher.add(precision_name(info.precision));
+  hasher.add(resolve_prompt(info, encode));
+  hasher.add(encode.task);
+  hasher.add(uint64_t{resolve_dims(info, encode)});
+  hasher.add(uint64_t{encode.normalize});
+  hasher.add(static_cast<uint64_t>(encode.truncate));
+  for (const auto& document : corpus.documents) hasher.add(document.text);
+  return hasher.hex();
+}
+
+void check_shape(const Corpus& corpus, const fs::path& file, size_t dims) {
+  if (corpus.vectors.rows() == corpus.documents.size() && corpus.vectors.cols() == dims) return;
+  throw_error(ErrorKind::usage, file.string(),
+              "holds {} vectors of {} numbers, expected {} of {}; embed these files with this "
+              "model and these options",
+              corpus.vectors.rows(), corpus.vectors.cols(), corpus.documents.size(), dims);
+}
+
+void check_fingerprint(const fs::path& file, const std::string& fingerprint, bool allow,
+                       Context& context) {
+  const fs::path record = file.string() + ".config.json";
+  std::error_code error;
+  if (!fs::exists(record, error))
+    return context.warn(fmt::format(
+        "akin: warning: no {}, so the model of these vectors is not checked", record.string()));
+  const auto document = JsonDocument::load(record);
+  const auto model = JsonValue(document).find("model");
+  const std::string found = model ? model->get("fingerprint", "") : "";
+  if (found == fingerprint || allow) return;
+  throw_error(ErrorKind::usage, file.string(),
+              "was made by a model with fingerprint {}, this one is {}: embed again, or pass "
+              "--allow-mismatch",
+              found, fingerprint);
+}
+
+void embed_documents(Corpus& corpus, size_t block, Encoder& encoder, EncodeOptions& encode,
+                     Context& context) {
+  const auto& documents = corpus.documents;
+  corpus.vectors = Mat<float>(documents.size(), resolve_dims(encoder.info(), encode));
+  std::vector<std::string_view> views;
+  size_t begin = 0;
+  encode.progress = [&](const Progress& step) {
+    context.progress({"embedding", begin + step.done, documents.size(), "texts"});
+  };
+  uint64_t truncated = 0;
+  for (; begin < documents.size(); begin += block) {
+    check_interrupted();
+    const size_t count = std::min(block, documents.size() - begin);
+    views.clear();
+    for (size_t i = begin; i < begin + count; ++i) views.push_back(documents[i].text);
+    const auto report =
+        encoder.encode(views, encode, corpus.vectors.view().row_range(begin, count));
+    corpus.tokens += report.tokens;
+    truncated += report.truncated.size();
+  }
+  encode.progress = {};
+  context.end_progress();
+  if (truncated > 0)
+    context.warn(fmt::format("akin: warning: {} documents were truncated", thousands(truncated)));
+}
+
+}  // namespace
+
+std::string Corpus::place(size_t row) const {
+  const auto& document = documents[row];
+  if (!document.id.empty()) return document.id;
+  const auto& file = files[document.file];
+  return fmt::format("{}:{}", file == "-" ? "stdin" : file, document.line);
+}
+
+fs::path cache_folder() {
+  const char* xdg = std::getenv("XDG_CACHE_HOME");
+  if (xdg != nullptr && *xdg == '/') return fs::path(xdg) / "akin";
+  const char* home = std::getenv("HOME");
+  if (home == nullptr || *home == '\0') {
+    throw_error(ErrorKind::usage, "--cache",
+                "needs HOME or XDG_CACHE_HOME to know where to keep vectors");
+  }
+  return fs::path(home) / ".cache" / "akin";
+}
+
+Corpus read_corpus(const std::vector<std::string>& inputs, const InputOptions& input,
+                   Context& context) {
+  InputReader reader(inputs, input, context);
+  Corpus corpus;
+  InputText row;
+  while (reader.next(row)) {
+    check_interrupted();
+    if (corpus.files.empty() || corpus.files.back() != reader.file())
+      corpus.files.push_back(reader.file());
+    if (row.text.empty()) continue;
+    corpus.documents.push_back({std::move(row.text), std::move(row.id),
+                                static_cast<uint32_t>(corpus.files.size() - 1), row.line});
+    if (corpus.documents.size() % 1024 == 0)
+      context.progress({"reading", reader.bytes_read() / 1024, reader.bytes_total() / 1024, "kB"});
+  }
+  context.end_progress();
+  if (reader.bad_rows() > 0)
+    context.warn(fmt::format("akin: warning: {} bad rows skipped", thousands(reader.bad_rows())));
+  return corpus;
+}
+
+void fill_vectors(Corpus& corpus, const CorpusOptions& options, Encoder& encoder,
+                  EncodeOptions encode, Context& context) {
+  const Stopwatch watch;
+  const auto& info = encoder.info();
+  const size_t dims = resolve_dims(info, encode);
+  fs::path cached;
+  std::error_code error;
+  if (options.cache)
+    cached = cache_folder() / "vectors" / (cache_key(corpus, info, encode) + ".npy");
+  if (!options.vectors.empty()) {
+    corpus.vectors = store::read_npy(options.vectors);
+    check_shape(corpus, options.vectors, dims);
+    check_fingerprint(options.vectors, info.fingerprint, options.allow_mismatch, context);
+    corpus.origin = "read";
+  } else if (options.cache && fs::exists(cached, error)) {
+    corpus.vectors = store::read_npy(cached);
+    check_shape(corpus, cached, dims);
+    corpus.origin = "cached";
+  } else {
+    embed_documents(corpus, std::max<size_t>(1, options.block), encoder, encode, context);
+    corpus.origin = "embedded";
+    if (options.cache) {
+      fs::create_directories(cached.parent_path(), error);
+      if (error)
+        throw_error(ErrorKind::io, cached.parent_path().string(), "cannot create: {}",
+                    error.message());
+      const auto writer = store::open_vector_writer(cached, dims, {});
+      writer->write(corpus.vectors.view(), {}, {});
+      writer->finish();
+    }
+  }
+  corpus.seconds = watch.seconds();
+}
+
+}  // namespace akin::cli

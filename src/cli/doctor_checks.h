@@ -1,0 +1,38 @@
+// The checks of akin doctor, one function each; a check returns findings and never throws for what
+// is wrong with a folder.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/encoder.h"
+#include "model/model.h"
+
+namespace akin::cli {
+
+enum class Verdict : uint8_t { ok, warn, fail };
+
+struct Finding {
+  Verdict verdict = Verdict::ok;
+  std::string check;    // "weights"
+  std::string message;  // what was found
+  std::string fix;      // what to do; empty when ok
+};
+using Findings = std::vector<Finding>;
+
+inline constexpr const char* kProbeFile = "akin_probe.json";
+
+Findings check_files(const std::filesystem::path& folder);
+Findings check_weights(const model::Model& model);  // every number finite. Cost: reads all weights
+Findings check_tokenizer(const model::Model& model);  // ids fit the embedding table
+Findings check_settings(const model::Model& model);   // pooling, prompts, limits, ignored keys
+Findings check_vectors(Encoder& encoder);  // finite, unit length, the same alone and in company
+// Vectors of the probe texts against those on record in the folder.
+Findings check_probe(const std::filesystem::path& folder, Encoder& encoder,
+                     const text::Tokenizer* tokenizer);
+// Writes the record. Errors: io.
+void write_probe(const std::filesystem::path& folder, Encoder& encoder,
+                 const text::Tokenizer* tokenizer);
+
+}  // namespace akin::cli

@@ -1,0 +1,261 @@
+#include "cli/load.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <system_error>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/terminal.h"
+#include "engine/cpu_encoder.h"
+#include "store/hub_cache.h"
+
+namespace akin::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kSideWords[] = {"none", "query", "document"};
+
+// Where models that come with akin lie: beside an installed program, or in the source tree it was
+// built in.
+std::vector<fs::path> shipped_roots() {
+  std::vector<fs::path> roots;
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  if (error) return roots;
+  roots.push_back(program.parent_path() / ".." / "share" / "akin" / "models");
+  fs::path up = program.parent_path();
+  for (int i = 0; i < 4 && up.has_relative_path(); ++i, up = up.parent_path()) {
+    roots.push_back(up / "models");
+  }
+  return roots;
+}
+
+std::optional<PoolingSpec> parse_pooling(const std::string& words) {
+  if (words.empty()) return std::nullopt;
+  static constexpr PoolingMode kModes[] = {PoolingMode::cls,           PoolingMode::max,
+                                           PoolingMode::mean,          PoolingMode::mean_sqrt_len,
+                                           PoolingMode::weighted_mean, PoolingMode::last_token};
+  PoolingSpec spec;
+  size_t begin = 0, found = 0, asked = 0;
+  for (; begin <= words.size(); ++asked) {
+    const size_t end = std::min(words.find('+', begin), words.size());
+    const std::string_view word = std::string_view(words).substr(begin, end - begin);
+    for (const auto mode : kModes) found += pooling_mode_name(mode) == word ? 1 : 0;
+    if (found != asked + 1) {
+      throw_error(ErrorKind::usage, "--pooling",
+                  "{} is not one of cls, max, mean, mean_sqrt_len, weighted_mean, last_token",
+                  quote(word));
+    }
+    begin = end + 1;
+  }
+  for (const auto mode : kModes) {  // concatenated in this order, whatever the order of the words
+    const auto whole = "+" + words + "+";
+    if (whole.find(fmt::format("+{}+", pooling_mode_name(mode))) != std::string::npos) {
+      spec.modes.push_back(mode);
+    }
+  }
+  return spec;
+}
+
+std::vector<std::string> expand(const std::vector<std::string>& files) {
+  std::vector<std::string> out;
+  for (const auto& file : files) {
+    std::error_code error;
+    if (file == "-" || !fs::is_directory(file, error)) {
+      out.push_back(file);
+      continue;
+    }
+    const size_t before = out.size();
+    for (fs::recursive_directory_iterator
+             it(file, fs::directory_options::skip_permission_denied, error),
+         end;
+         !error && it != end; it.increment(error)) {
+      std::error_code ignored;
+      const auto name = it->path().filename().string();
+      if (name.starts_with('.')) {
+        if (it->is_directory(ignored)) it.disable_recursion_pending();
+        continue;
+      }
+      if (it->is_regular_file(ignored)) out.push_back(it->path().string());
+    }
+    std::sort(out.begin() + static_cast<std::ptrdiff_t>(before), out.end());
+  }
+  return out;
+}
+
+}  // namespace
+
+std::span<const std::string_view> choices(Side) { return kSideWords; }
+
+std::vector<std::pair<std::string, fs::path>> shipped_models() {
+  std::vector<std::pair<std::string, fs::path>> out;
+  for (const auto& root : shipped_roots()) {
+    std::error_code error;
+    for (fs::directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
+      std::error_code ignored;
+      if (!fs::exists(it->path() / "model.safetensors", ignored)) continue;
+      out.emplace_back(it->path().filename().string(), fs::weakly_canonical(it->path(), ignored));
+    }
+    if (!out.empty()) break;
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+fs::path resolve_model_folder(const std::string& model) {
+  const auto shipped = shipped_models();
+  if (model.empty()) {
+    std::vector<std::string> names;
+    for (const auto& [name, path] : shipped) names.push_back(name);
+    throw_error(ErrorKind::usage, "--model",
+                "is needed: a model folder, a repository id{}; or set AKIN_MODEL",
+                names.empty()
+                    ? std::string()
+                    : fmt::format(", or one that akin ships ({})", fmt::join(names, ", ")));
+  }
+  std::error_code error;
+  if (fs::is_directory(model, error)) return model;
+  for (const auto& [name, path] : shipped) {
+    if (name == model) return path;
+  }
+  if (fs::exists(model, error)) {
+    throw_error(ErrorKind::usage, "--model", "{} is a file; give the folder that holds the model",
+                quote(model));
+  }
+  return store::resolve_model(model);
+}
+
+model::Model load_model(const ModelOptions& options) {
+  model::LoadOptions load;
+  load.pooling = parse_pooling(options.pooling);
+  return model::load_model(resolve_model_folder(options.model), load);
+}
+
+std::unique_ptr<Encoder> load_encoder(const ModelOptions& options) {
+  return engine::make_cpu_encoder(load_model(options),
+                                  {.threads = options.threads, .precision = options.dtype});
+}
+
+EncodeOptions encode_options(const EncodeFlags& flags, Side side, const EncoderInfo& info,
+                             Context& context) {
+  EncodeOptions out;
+  out.prompt_name = flags.prompt_name;
+  out.prompt = flags.prompt;
+  out.task = flags.task;
+  out.dims = flags.dims;
+  out.allow_any_dims = flags.allow_any_dims;
+  out.normalize = flags.normalize;
+  out.truncate = flags.truncate;
+  const bool chosen = !flags.prompt_name.empty() || flags.prompt.has_value();
+  const auto pick = [](const auto& known,
+                       std::initializer_list<std::string_view> words) -> std::string {
+    for (const auto word : words) {
+      if (known(word)) return std::string(word);
+    }
+    return {};
+  };
+  const auto has_prompt = [&](std::string_view name) {
+    return info.prompts.contains(std::string(name));
+  };
+  const auto has_task = [&](std::string_view name) {
+    return std::find(info.tasks.begin(), info.tasks.end(), name) != info.tasks.end();
+  };
+  if (side != Side::none) {
+    const bool query = side == Side::query;
+    if (!chosen) {
+      out.prompt_name = query ? pick(has_prompt, {"query", "retrieval.query", "search_query"})
+                              : pick(has_prompt, {"document", "passage", "corpus",
+                                                  "retrieval.passage", "search_document"});
+    }
+    if (flags.task.empty()) {
+      out.task =
+          query ? pick(has_task, {"retrieval.query"}) : pick(has_task, {"retrieval.passage"});
+    }
+  } else if (!chosen && flags.task.empty() && !info.prompts.empty() &&
+             info.default_prompt_name.empty()) {
+    std::vector<std::string> names;
+    for (const auto& [name, text] : info.prompts) names.push_back(name);
+    context.warn(
+        fmt::format("akin: warning: {} has prompts ({}) and none was chosen; use --as query or "
+                    "--as document, or --prompt \"\" to say none",
+                    info.name, fmt::join(names, ", ")));
+  }
+  resolve_dims(info, out);
+  resolve_prompt(info, out);
+  resolve_task(info, out.task);
+  return out;
+}
+
+InputReader::InputReader(std::vector<std::string> files, const InputOptions& options,
+                         const Context& context)
+    : options_(options) {
+  if (files.empty()) {
+    if (context.interactive() || ::isatty(STDIN_FILENO) != 0) {
+      throw_error(ErrorKind::usage, "input", "none given; name files, - for stdin, or --text TEXT");
+    }
+    files.emplace_back("-");
+  }
+  files_ = expand(files);
+  for (const auto& file : files_) {
+    std::error_code error;
+    const auto size = file == "-" ? 0 : fs::file_size(file, error);
+    if (file != "-" && error && !fs::exists(file)) {
+      throw_error(ErrorKind::not_found, file, "no such file or folder");
+    }
+    bytes_total_ += error ? 0 : size;
+  }
+  if (std::find(files_.begin(), files_.end(), "-") != files_.end()) bytes_total_ = 0;
+}
+
+bool InputReader::next(InputText& text) {
+  while (true) {
+    if (!source_) {
+      if (next_file_ == files_.size()) return false;
+      file_ = files_[next_file_++];
+      store::TextSourceOptions options;
+      options.format = options_.input_format;
+      options.fields = options_.field;
+      options.id_field = options_.id_field;
+      options.skip_bad_rows = options_.skip_bad_rows;
+      source_ = store::open_text_source(file_, options);
+    }
+    if (source_->next(row_)) {
+      text.line = row_.line;
+      text.id = std::move(row_.id);
+      text.text.clear();
+      for (size_t i = 0; i < row_.values.size(); ++i) {
+        if (i > 0 && !text.text.empty() && !row_.values[i].empty()) text.text += ' ';
+        if (text.text.empty()) {
+          text.text = std::move(row_.values[i]);
+        } else {
+          text.text += row_.values[i];
+        }
+      }
+      return true;
+    }
+    bad_rows_ += source_->bad_rows();
+    bytes_done_ += source_->bytes_read();
+    source_.reset();
+  }
+}
+
+uint64_t InputReader::bad_rows() const { return bad_rows_ + (source_ ? source_->bad_rows() : 0); }
+uint64_t InputReader::bytes_read() const {
+  return bytes_done_ + (source_ ? source_->bytes_read() : 0);
+}
+
+std::string speed_words(uint64_t texts, uint64_t tokens, double seconds) {
+  const double safe = std::max(seconds, 1e-9);
+  std::string out = fmt::format("{} texts", thousands(texts));
+  if (tokens > 0) out += fmt::format(", {} tokens", thousands(tokens));
+  out += fmt::format(" in {:.{}f} s: {} texts/s", seconds, seconds < 1 ? 3 : 1,
+                     rate(static_cast<double>(texts) / safe));
+  if (tokens > 0) out += fmt::format(", {} tokens/s", rate(static_cast<double>(tokens) / safe));
+  return out;
+}
+
+}  // namespace akin::cli

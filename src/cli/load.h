@@ -1,0 +1,137 @@
+// What most commands begin with: a model by folder or name, how to encode, and texts from files.
+// Options structs that commands include in their own, and the steps that use them.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/choices.h"
+#include "cli/context.h"
+#include "core/encoder.h"
+#include "model/model.h"
+#include "store/text_source.h"
+
+namespace akin::cli {
+
+struct ModelOptions {
+  std::string model;
+  std::string pooling;
+  Precision dtype = Precision::f32;
+  size_t threads = 0;
+  template <typename Visitor>
+  void fields(Visitor& v) {
+    model_field(v);
+    v("dtype=TYPE", dtype, "precision of the computation: f32 is exact, int8 is the fast path");
+    v("threads=N", threads, "threads to use; 0 = every CPU this process may run on");
+  }
+  template <typename Visitor>
+  void model_field(Visitor& v) {
+    v("model=MODEL", model,
+      "model folder, name of a model that akin ships, or repository id in the Hugging Face cache");
+    v("pooling=MODE", pooling,
+      "pooling for a folder that names none: cls, mean, max, mean_sqrt_len, weighted_mean or "
+      "last_token, joined by +");
+  }
+};
+
+enum class Side : uint8_t { none, query, document };
+std::span<const std::string_view> choices(Side);
+
+struct EncodeFlags {
+  std::string prompt_name;
+  std::optional<std::string> prompt;
+  std::string task;
+  size_t dims = 0;
+  bool allow_any_dims = false;
+  bool normalize = true;
+  Truncate truncate = Truncate::error;
+  template <typename Visitor>
+  void fields(Visitor& v) {
+    v("prompt-name=NAME", prompt_name, "which of the model's prompts goes before each text");
+    v("prompt=TEXT", prompt, "a literal prompt, instead of one of the model's");
+    v("task=NAME", task, "LoRA adapter of the model, such as retrieval.query");
+    v("dims=N", dims, "keep the first N numbers of each vector (Matryoshka); 0 = all");
+    v("allow-any-dims", allow_any_dims, "accept --dims that the model does not declare");
+    v("[no-]normalize", normalize, "scale vectors to unit length");
+    v("truncate=SIDE", truncate,
+      "what to do with a text longer than the model reads: an error, or cut its right or left end");
+  }
+};
+
+struct InputOptions {
+  store::TextFormat input_format = store::TextFormat::automatic;
+  std::vector<std::string> field;
+  std::string id_field;
+  bool skip_bad_rows = false;
+  template <typename Visitor>
+  void fields(Visitor& v) {
+    v("input-format=FORMAT", input_format,
+      "what the input files hold; auto goes by file name, also under .gz and .zst");
+    v("field=NAME", field,
+      "JSONL key, or TSV/CSV column, with the text; several are joined by a space");
+    v("id-field=NAME", id_field, "JSONL key, or TSV/CSV column, with an id to carry along");
+    v("skip-bad-rows", skip_bad_rows,
+      "count rows that cannot be read and go on, instead of stopping at the first");
+  }
+};
+
+// The folder of --model: a path, else a shipped model, else the Hugging Face cache. Errors: usage,
+// not_found.
+std::filesystem::path resolve_model_folder(const std::string& model);
+std::vector<std::pair<std::string, std::filesystem::path>> shipped_models();
+model::Model load_model(const ModelOptions& options);
+std::unique_ptr<Encoder> load_encoder(const ModelOptions& options);
+
+// The library's options from flags and the side of the text. Warns once when the model has prompts
+// and nobody chose.
+EncodeOptions encode_options(const EncodeFlags& flags, Side side, const EncoderInfo& info,
+                             Context& context);
+
+// One text of the input with its place.
+struct InputText {
+  std::string text;
+  std::string id;
+  uint64_t line = 0;
+};
+
+// Texts from files, folders (all files below, in name order) or stdin ("-", or nothing when stdin
+// is not a terminal), one after another. Not thread-safe.
+class InputReader {
+ public:
+  // Errors: usage, when there is no input at all; not_found.
+  InputReader(std::vector<std::string> files, const InputOptions& options, const Context& context);
+  bool next(InputText& text);
+  const std::string& file() const { return file_; }  // of the last text
+  uint64_t bad_rows() const;
+  uint64_t bytes_read() const;
+  uint64_t bytes_total() const { return bytes_total_; }  // 0: unknown
+
+ private:
+  InputOptions options_;
+  std::vector<std::string> files_;
+  size_t next_file_ = 0;
+  std::string file_;
+  std::unique_ptr<store::TextSource> source_;
+  store::TextRow row_;
+  uint64_t bad_rows_ = 0, bytes_done_ = 0, bytes_total_ = 0;
+};
+
+// The words of a closing line: "8,192 texts, 170,402 tokens in 3.2 s: 2,560 texts/s, 53,250
+// tokens/s".
+std::string speed_words(uint64_t texts, uint64_t tokens, double seconds);
+
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace akin::cli

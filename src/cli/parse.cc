@@ -1,0 +1,78 @@
+#include "cli/parse.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace akin::cli {
+namespace {
+
+std::string known_flag_near(std::span<const OptionField> fields, const std::string& word) {
+  std::vector<std::string> flags = {"--help"};
+  for (const auto& field : fields) {
+    if (field.positional) continue;
+    flags.push_back(field.flag());
+    if (field.negatable) flags.push_back("--no-" + field.name);
+  }
+  const std::vector<std::string_view> views(flags.begin(), flags.end());
+  return std::string(nearest(word, views.data(), views.size()));
+}
+
+void declare(CLI::App& app, const OptionField& field) {
+  if (field.is_switch()) {
+    const std::string spec = field.negatable ? field.flag() + ",!--no-" + field.name : field.flag();
+    app.add_flag_function(spec,
+                          [&field](int64_t count) {
+                            const std::string value = count > 0 ? "true" : "false";
+                            field.set(std::span(&value, 1));
+                          })
+        ->envname(field.environment());
+    return;
+  }
+  const auto set = [&field](const std::vector<std::string>& values) { field.set(values); };
+  auto* option = app.add_option_function<std::vector<std::string>>(
+      field.positional ? field.name : field.flag(), set);
+  if (field.positional) {
+    if (!field.many) option->expected(0, 1);
+    return;
+  }
+  option->expected(1)->envname(field.environment());
+  option->multi_option_policy(field.many ? CLI::MultiOptionPolicy::TakeAll
+                                         : CLI::MultiOptionPolicy::TakeLast);
+}
+
+}  // namespace
+
+bool parse_options(const std::string& verb, std::span<const OptionField> fields,
+                   const std::vector<std::string>& words) {
+  CLI::App app;
+  app.set_help_flag();
+  app.allow_extras();
+  bool help = false;
+  app.add_flag("-h,--help", help);
+  for (const auto& field : fields) declare(app, field);
+  const std::string where = "akin " + verb;
+  try {
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
+  } catch (const CLI::ArgumentMismatch& error) {
+    throw_error(ErrorKind::usage, where, "{}; see akin {} --help", error.what(), verb);
+  } catch (const CLI::ParseError& error) {
+    throw_error(ErrorKind::usage, where, "{}; see akin {} --help", error.what(), verb);
+  }
+  if (help) return false;
+  for (const auto& word : app.remaining()) {
+    if (!word.starts_with("-") || word == "-") {
+      throw_error(ErrorKind::usage, where, "one argument too many: {}; see akin {} --help",
+                  quote(word), verb);
+    }
+    const std::string flag = word.substr(0, word.find('='));
+    const std::string near = known_flag_near(fields, flag);
+    throw_error(ErrorKind::usage, where, "unknown flag {}; {}", quote(flag),
+                near.empty() ? fmt::format("see akin {} --help", verb)
+                             : fmt::format("did you mean {}?", near));
+  }
+  return true;
+}
+
+}  // namespace akin::cli
