@@ -16,10 +16,10 @@ enum class TextFormat : uint8_t { automatic, lines, jsonl, tsv, csv };
 
 struct TextSourceOptions {
   TextFormat format = TextFormat::automatic;  // by file name (foo.jsonl.gz), lines for stdin
-  std::vector<std::string>
-      fields;  // JSONL keys or TSV/CSV header names to read; empty: "text" (or the only column /
-               // first of text, sentence, content, query, title)
-  std::string id_field;                         // optional
+  std::vector<std::string> fields =
+      {};  // JSONL keys or TSV/CSV header names to read; empty: "text" (or the only column /
+           // first of text, sentence, content, query, title)
+  std::string id_field = {};                    // optional
   uint64_t max_row_bytes = uint64_t{64} << 20;  // a longer row is a bad row, never a crash
   bool skip_bad_rows =
       false;  // else the first bad row throws Error(bad_format) with file and line number
@@ -41,6 +41,12 @@ class TextSource {
   virtual uint64_t bytes_total() const = 0;  // 0 for stdin
 };
 std::unique_ptr<TextSource> open_text_source(const std::filesystem::path& path,
+                                             const TextSourceOptions& options);
+
+// Each .txt or .md file under a folder is one row: id is its relative path, the one value its whole
+// text. Sorted by path; hidden names and links to folders are left out. open_text_source does this
+// for a folder.
+std::unique_ptr<TextSource> open_text_folder(const std::filesystem::path& folder,
                                              const TextSourceOptions& options);
 
 }  // namespace akin::store
