@@ -4,7 +4,8 @@
 add_library(akin_options INTERFACE)
 target_include_directories(akin_options INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
 target_compile_options(akin_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror=return-type
-  -ffp-contract=off)
+  -ffp-contract=off
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)  # g++ 12 warns falsely in std::string
 target_compile_definitions(akin_options INTERFACE AKIN_VERSION="${PROJECT_VERSION}")
 if(AKIN_WERROR)
   target_compile_options(akin_options INTERFACE -Werror)

@@ -1,0 +1,193 @@
+#include "engine/cpu_encoder.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <mutex>
+
+#include "engine/forward.h"
+#include "engine/pack.h"
+#include "engine/pool.h"
+#include "engine/static_encoder.h"
+#include "engine/tokenize.h"
+#include "kernels/cpu.h"
+
+namespace akin::engine {
+namespace {
+
+constexpr size_t kTokenBudget = 256;  // per micro-batch: activations of a layer stay in L2
+constexpr size_t kTeamBelowTokens =
+    96;  // per thread: a call with fewer tokens is one batch shared by the team
+
+// The output vector of a text from its full vector: first dims, unit length when asked.
+void finish_vector(std::span<const float> full, const EncodeOptions& options,
+                   std::span<float> out) {
+  std::copy_n(full.begin(), out.size(), out.begin());
+  if (options.normalize) normalize(out);
+}
+
+class CpuEncoder final : public Encoder {
+ public:
+  CpuEncoder(model::Model model, const CpuOptions& options)
+      : model_(std::move(model)),
+        info_(model::encoder_info(model_, options.precision)),
+        packed_(pack_model(model_, options.precision)),
+        tokenizer_(model_, info_),
+        pool_(options.threads > 0 ? options.threads : usable_cpus()),
+        workspaces_(pool_.size()) {
+    table_rows_ = static_cast<size_t>(packed_.token_table.shape.at(0));
+  }
+
+  const EncoderInfo& info() const override { return info_; }
+
+  EncodeReport encode(std::span<const std::string_view> texts, const EncodeOptions& options,
+                      MatView<float> out) override {
+    AKIN_CHECK(out.rows() == texts.size() && out.cols() == resolve_dims(info_, options));
+    EncodeReport report;
+    if (texts.empty()) return report;
+    const TokenBatch all = tokenizer_.tokenize(texts, options, pool_, report);
+    check_ids(all);
+    const std::lock_guard lock(mutex_);
+    const size_t team_tokens = kTeamBelowTokens * pool_.size();
+    size_t budget = kTokenBudget;
+    if (all.tokens() >= team_tokens) {
+      budget = std::clamp((all.tokens() + pool_.size() - 1) / pool_.size(), kTeamBelowTokens,
+                          kTokenBudget);
+    }
+    const auto batches = plan_batches(all, budget);
+    if (batches.size() < pool_.size()) {
+      for (const auto& batch : batches) encode_with_team(all, batch, options, out);
+    } else {
+      encode_in_parallel(all, batches, options, out);
+    }
+    return report;
+  }
+
+  TokenVectors encode_tokens(std::string_view text, const EncodeOptions& options) override {
+    EncodeReport report;
+    const TokenBatch batch = tokenizer_.tokenize({&text, 1}, options, pool_, report);
+    check_ids(batch);
+    const std::lock_guard lock(mutex_);
+    const MatView<float> hidden = run_team(batch);
+    TokenVectors vectors;
+    vectors.vectors = Mat<float>(hidden.rows(), hidden.cols());
+    if (!hidden.empty())
+      std::memcpy(vectors.vectors.data(), hidden.data(),
+                  hidden.rows() * hidden.cols() * sizeof(float));
+    vectors.ids = batch.ids;
+    token_offsets(text, options, vectors);
+    return vectors;
+  }
+
+  std::vector<uint32_t> count_tokens(std::span<const std::string_view> texts,
+                                     const EncodeOptions& options) override {
+    return tokenizer_.count(texts, options, pool_);
+  }
+
+ private:
+  void check_ids(const TokenBatch& batch) const {
+    for (const int32_t id : batch.ids) {
+      if (id < 0 || static_cast<size_t>(id) >= table_rows_) {
+        throw_error(ErrorKind::bad_format, info_.name,
+                    "the tokenizer gives id {}, the embedding table has {} rows; the folder mixes "
+                    "two models, download it again",
+                    id, table_rows_);
+      }
+    }
+  }
+
+  MatView<float> run_team(const TokenBatch& batch) {
+    Workspace& workspace = workspaces_[0];
+    workspace.prepare(packed_, batch, pool_.size());
+    SpinBarrier barrier(pool_.size());
+    pool_.run([&](size_t thread) {
+      forward(packed_, batch, workspace,
+              {thread, pool_.size(), pool_.size() > 1 ? &barrier : nullptr});
+    });
+    return workspace.hidden;
+  }
+
+  void encode_with_team(const TokenBatch& all, std::span<const uint32_t> texts,
+                        const EncodeOptions& options, MatView<float> out) {
+    TokenBatch batch;
+    gather(all, texts, batch);
+    pool_batch(batch, run_team(batch), texts, options, out);
+  }
+
+  void encode_in_parallel(const TokenBatch& all, const std::vector<std::vector<uint32_t>>& batches,
+                          const EncodeOptions& options, MatView<float> out) {
+    std::vector<TokenBatch> gathered(pool_.size());
+    std::atomic<uint64_t> done{0};
+    parallel_for(pool_, batches.size(), 1, [&](size_t b, size_t thread) {
+      check_interrupted();
+      TokenBatch& batch = gathered[thread];
+      gather(all, batches[b], batch);
+      Workspace& workspace = workspaces_[thread];
+      workspace.prepare(packed_, batch, 1);
+      forward(packed_, batch, workspace, {});
+      pool_batch(batch, workspace.hidden, batches[b], options, out);
+      const uint64_t finished = done.fetch_add(batches[b].size()) + batches[b].size();
+      if (thread == 0 && options.progress)
+        options.progress({"embedding", finished, all.size(), "texts"});
+    });
+  }
+
+  void pool_batch(const TokenBatch& batch, MatView<const float> hidden,
+                  std::span<const uint32_t> texts, const EncodeOptions& options,
+                  MatView<float> out) const {
+    const size_t width = model_.pooling.modes.size() * hidden.cols();
+    Mat<float> pooled(batch.size(), width);
+    for (size_t b = 0; b < batch.size(); ++b) {
+      pool_text(model_.pooling, hidden.row_range(batch.offsets[b], batch.text(b).size()),
+                batch.prompt_tokens[b], {pooled.row(b), width});
+    }
+    pooled = apply_heads(packed_, std::move(pooled));
+    for (size_t b = 0; b < batch.size(); ++b)
+      finish_vector({pooled.row(b), pooled.cols()}, options, {out.row(texts[b]), out.cols()});
+  }
+
+  void token_offsets(std::string_view text, const EncodeOptions& options,
+                     TokenVectors& vectors) const {
+    const std::string prompt = tokenizer_.prompt(options, 0);
+    const text::Encoding encoding =
+        model_.tokenizer->encode_with_offsets(prompt + std::string(text), true);
+    const auto shift = static_cast<uint32_t>(prompt.size());
+    std::vector<uint32_t> begin = encoding.begin, end = encoding.end;
+    size_t first = 0, dropped = begin.size() - std::min(begin.size(), vectors.ids.size());
+    if (dropped > 0) {  // the same cut as cut_ids made
+      const size_t suffix = model_.tokenizer->suffix_ids().size();
+      first = options.truncate == Truncate::left ? model_.tokenizer->prefix_ids().size()
+                                                 : begin.size() - suffix - dropped;
+      const auto cut = [&](std::vector<uint32_t>& v) {
+        v.erase(v.begin() + static_cast<ptrdiff_t>(first),
+                v.begin() + static_cast<ptrdiff_t>(first + dropped));
+      };
+      cut(begin);
+      cut(end);
+    }
+    for (size_t i = 0; i < begin.size(); ++i) {
+      vectors.begin.push_back(begin[i] > shift ? begin[i] - shift : 0);
+      vectors.end.push_back(end[i] > shift ? end[i] - shift : 0);
+    }
+  }
+
+  const model::Model model_;
+  const EncoderInfo info_;
+  const PackedModel packed_;
+  const TextTokenizer tokenizer_;
+  size_t table_rows_ = 0;
+  ThreadPool pool_;
+  std::mutex mutex_;  // one pass at a time: passes share the pool and the workspaces
+  std::vector<Workspace> workspaces_;
+};
+
+}  // namespace
+
+std::unique_ptr<Encoder> make_cpu_encoder(model::Model model, const CpuOptions& options) {
+  kernels::active_isa();  // settles the instruction set before anything is packed for it
+  if (model.arch.kind == ModelKind::static_embedding)
+    return make_static_encoder(std::move(model), options);
+  return std::make_unique<CpuEncoder>(std::move(model), options);
+}
+
+}  // namespace akin::engine

@@ -1,0 +1,52 @@
+// LoRA adapters kept beside the base weights: y += scaling * B (A x) for the rows of texts that
+// chose the adapter (Hu et al., arXiv:2106.09685).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/mat.h"
+#include "model/model.h"
+
+namespace akin::engine {
+
+// The adapters of one (possibly fused) linear layer: N outputs are concatenated from several
+// canonical linears.
+class LoraLinear {
+ public:
+  // Reads adapter.<t>.<name>.lora_a [r, K] and .lora_b [n, r] of every adapter and name; `columns`
+  // are the outputs of each name.
+  void load(const model::Model& model, std::span<const std::string> names,
+            std::span<const size_t> columns);
+  bool empty() const { return parts_.empty(); }
+  // Adds to rows of y, [n, N], given x, [n, K]; adapters[i] is row i's adapter, -1 = none.
+  void add(MatView<const float> x, std::span<const int32_t> adapters, MatView<float> y) const;
+
+ private:
+  struct Part {
+    int32_t adapter;
+    size_t column;   // first output
+    Mat<float> a;    // [r, K]
+    Mat<float> b_t;  // [r, n]: B transposed, so that a row of y is updated by whole vectors
+  };
+  float scaling_ = 0;
+  std::vector<Part> parts_;
+};
+
+// LoRA on an embedding table: row += scaling * A[id] B, A [V, r], B [r, D].
+class LoraEmbedding {
+ public:
+  void load(const model::Model& model, const std::string& name);
+  void add(int32_t id, int32_t adapter, std::span<float> row) const;
+
+ private:
+  struct Part {
+    Mat<float> a, b;
+  };
+  float scaling_ = 0;
+  std::vector<Part> parts_;  // by adapter; empty matrices where it has none
+};
+
+}  // namespace akin::engine

@@ -1,0 +1,50 @@
+// Texts to packed token ids for one model: prompt in front, limit kept, counts of what was cut.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/threads.h"
+#include "core/encoder.h"
+#include "core/token_batch.h"
+#include "model/model.h"
+
+namespace akin::engine {
+
+class TextTokenizer {
+ public:
+  // Both outlive this object.
+  TextTokenizer(const model::Model& model, const EncoderInfo& info) : model_(model), info_(info) {}
+
+  // One batch of all texts, in order; the pool's threads share the work. Fills report.texts,
+  // tokens, truncated, invalid_utf8. Errors: too_long (truncate == error) naming the text, its
+  // tokens and the limit; not_found (prompt, task); usage.
+  TokenBatch tokenize(std::span<const std::string_view> texts, const EncodeOptions& options,
+                      ThreadPool& pool, EncodeReport& report) const;
+
+  // Number of tokens of each text with its prompt, before any cut.
+  std::vector<uint32_t> count(std::span<const std::string_view> texts, const EncodeOptions& options,
+                              ThreadPool& pool) const;
+
+  // The prompt that goes before text number `index`.
+  std::string prompt(const EncodeOptions& options, size_t index) const;
+
+ private:
+  struct Piece;
+  void tokenize_piece(std::span<const std::string_view> texts, const EncodeOptions& options,
+                      size_t begin, bool cut, Piece& piece) const;
+  uint32_t prompt_tokens(const std::string& prompt) const;
+  size_t append(const std::string& prompt, std::string_view text, std::vector<int32_t>& ids,
+                size_t* replaced) const;
+
+  const model::Model& model_;
+  const EncoderInfo& info_;
+};
+
+// Cuts ids to `limit`, keeping `prefix` special tokens in front and `suffix` behind. ids.size() >
+// limit.
+void cut_ids(std::vector<int32_t>& ids, size_t limit, size_t prefix, size_t suffix, Truncate side);
+
+}  // namespace akin::engine
