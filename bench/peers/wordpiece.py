@@ -41,7 +41,7 @@ class _CharClass(dict):
         ch = chr(cp)
         if ch in "\t\n\r":
             out = " "
-        elif cp == 0 or cp == 0xFFFD or unicodedata.category(ch).startswith("C"):
+        elif cp == 0xFFFD or unicodedata.category(ch) in ("Cc", "Cf", "Co", "Cs"):
             out = None
         elif unicodedata.category(ch) == "Zs":
             out = " "
