@@ -50,23 +50,7 @@ bool is_printable_ascii(uint64_t bytes) {
   return ((bytes | below | above) & kHigh) == 0;
 }
 
-size_t cluster_end(std::string_view text, size_t begin) {
-  Character current = character_at(text, begin);
-  size_t pos = begin + current.bytes;
-  utf8proc_int32_t state = 0;
-  while (pos < text.size()) {
-    const Character next = character_at(text, pos);
-    if (utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(current.codepoint),
-                                         static_cast<utf8proc_int32_t>(next.codepoint), &state)) {
-      break;
-    }
-    pos += next.bytes;
-    current = next;
-  }
-  return pos;
-}
-
-// Characters that begin a cluster after any plain one and end it before any plain one.
+// Characters that begin a cluster after any of their kind, and end it before any of their kind.
 bool joins_nothing(uint32_t codepoint) {
   const auto boundary = utf8proc_get_property(static_cast<utf8proc_int32_t>(codepoint))->boundclass;
   return boundary == UTF8PROC_BOUNDCLASS_OTHER ||
@@ -128,9 +112,11 @@ void PrecompiledCharsmap::load(std::string_view blob, const std::string& where) 
 
 void PrecompiledCharsmap::find_plain_characters() {
   plain_.assign(0x10000 / 64, 0);
+  solo_.assign(0x10000 / 64, 0);
   for (uint32_t codepoint = 0; codepoint < 0x10000; ++codepoint) {
     if (codepoint >= 0xD800 && codepoint < 0xE000) continue;
     if (!joins_nothing(codepoint)) continue;
+    solo_[codepoint >> 6] |= uint64_t{1} << (codepoint & 63);
     utf8proc_uint8_t bytes[4];
     const auto size = utf8proc_encode_char(static_cast<utf8proc_int32_t>(codepoint), bytes);
     const std::string_view text(reinterpret_cast<const char*>(bytes), static_cast<size_t>(size));
@@ -186,6 +172,28 @@ size_t PrecompiledCharsmap::plain_run(std::string_view in, size_t pos) const {
     const Character character = character_at(in, pos);
     if (!is_plain_character(character.codepoint)) return pos;
     pos += character.bytes;
+  }
+  return pos;
+}
+
+// The end of the grapheme cluster at `begin`.
+size_t PrecompiledCharsmap::cluster_end(std::string_view text, size_t begin) const {
+  Character current = character_at(text, begin);
+  size_t pos = begin + current.bytes;
+  if (pos >= text.size()) return pos;
+  if (is_solo_character(current.codepoint) &&
+      is_solo_character(character_at(text, pos).codepoint)) {
+    return pos;
+  }
+  utf8proc_int32_t state = 0;
+  while (pos < text.size()) {
+    const Character next = character_at(text, pos);
+    if (utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(current.codepoint),
+                                         static_cast<utf8proc_int32_t>(next.codepoint), &state)) {
+      break;
+    }
+    pos += next.bytes;
+    current = next;
   }
   return pos;
 }

@@ -5,11 +5,12 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "base/error.h"
+#include "text/unigram_cache.h"
 
 namespace akin::text {
 namespace {
@@ -18,6 +19,7 @@ constexpr double kUnknownPenalty = 10.0;
 constexpr double kMaxScore = 1e30;                  // no sum over a text overflows
 constexpr std::string_view kMeta = "\xE2\x96\x81";  // U+2581
 constexpr uint32_t kUnset = 0xFFFFFFFF;
+constexpr size_t kWindow = 2048;               // positions that are worked on at a time
 constexpr size_t kKeptEnds = size_t{1} << 16;  // scratch kept between calls
 
 size_t character_bytes(char lead) {
@@ -57,20 +59,18 @@ constexpr SeparatorTables kSeparators;
 
 }  // namespace
 
-// The best path that ends at a position.
+// Scratch of a thread.
 struct Unigram::Search {
-  struct End {
+  struct End {  // the best path that ends at a position
     double score;
-    uint32_t start;  // kUnset: no path yet
-    uint32_t id;
+    uint64_t back;  // where its last token starts, from the base of the window << 32 | the token
   };
   struct Step {
     uint32_t start, end, id;
   };
-  std::vector<End> ends;    // indexed from the last point where all paths met
-  std::vector<Step> steps;  // one stretch, last step first
+  std::vector<End> ends;
+  std::vector<Step> steps;  // a part of the best path, last step first
   std::string piece;        // U+2581 and a word
-  std::vector<int32_t> ids;
   std::vector<SubToken> tokens;
 
   static Search& of_thread() {
@@ -78,86 +78,16 @@ struct Unigram::Search {
     return search;
   }
   void release_large() {
-    if (ends.size() > kKeptEnds) {
-      ends = {};
-      steps = {};
-    }
+    if (ends.size() > kKeptEnds) ends = {};
+    if (steps.capacity() > kKeptEnds) steps = {};
     if (piece.capacity() > kKeptEnds) piece = {};
   }
 };
 
-// One word per slot, one cache line per word. A slot is overwritten by the next word that maps to
-// it; the instance number keeps models apart.
-struct Unigram::Cache {
-  static constexpr size_t kSlots = size_t{1} << 14;
-  static constexpr size_t kKeyBytes = 24, kMaxTokens = 7;
-  struct alignas(64) Entry {
-    uint64_t key[3];
-    int32_t ids[kMaxTokens];
-    uint32_t instance;            // 0: empty
-    uint8_t lengths[kMaxTokens];  // bytes of each token; 0 ends the list
-    uint8_t shape;                // key bytes, | kPrefixed for U+2581 + key
-  };
-  static_assert(sizeof(Entry) == 64);
-  static constexpr uint8_t kPrefixed = 0x80;
-
-  std::vector<Entry> entries = std::vector<Entry>(kSlots);
-
-  static Cache& of_thread() {
-    static thread_local Cache cache;
-    return cache;
-  }
-  struct Key {
-    uint64_t words[3] = {0, 0, 0};
-    uint8_t shape;
-  };
-  // `readable` bytes may be read at data, at least size; size <= kKeyBytes.
-  static Key make_key(const char* data, size_t size, size_t readable, bool prefixed) {
-    Key key;
-    key.shape = static_cast<uint8_t>(size | (prefixed ? kPrefixed : 0));
-    if (size <= 8 && readable >= 8) {
-      std::memcpy(key.words, data, 8);
-      key.words[0] &= size == 8 ? ~uint64_t{0} : (uint64_t{1} << 8 * size) - 1;
-    } else {
-      std::memcpy(key.words, data, size);
-    }
-    return key;
-  }
-  Entry& slot(const Key& key, uint32_t instance) {
-    uint64_t h = (key.words[0] ^ instance) * 0x9E3779B97F4A7C15ULL;
-    h = (h ^ (h >> 29) ^ key.words[1]) * 0xBF58476D1CE4E5B9ULL;
-    h = (h ^ (h >> 32) ^ key.words[2] ^ key.shape) * 0x94D049BB133111EBULL;
-    return entries[h >> (64 - 14)];
-  }
-  static bool holds(const Entry& entry, const Key& key, uint32_t instance) {
-    return entry.instance == instance && entry.shape == key.shape && entry.key[0] == key.words[0] &&
-           entry.key[1] == key.words[1] && entry.key[2] == key.words[2];
-  }
-  // Stores the tokens of a piece of `size` bytes, when they fit and cover it without overlap.
-  static void store(Entry& entry, const Key& key, uint32_t instance,
-                    const std::vector<SubToken>& tokens, size_t size) {
-    if (tokens.size() > kMaxTokens || tokens.empty()) return;
-    size_t at = 0;
-    for (const SubToken& token : tokens) {
-      if (token.begin != at || token.end <= at) return;
-      at = token.end;
-    }
-    if (at != size) return;
-    entry = {};
-    std::memcpy(entry.key, key.words, sizeof entry.key);
-    entry.instance = instance;
-    entry.shape = key.shape;
-    for (size_t i = 0; i < tokens.size(); ++i) {
-      entry.ids[i] = tokens[i].id;
-      entry.lengths[i] = static_cast<uint8_t>(tokens[i].end - tokens[i].begin);
-    }
-  }
-};
-
 Unigram::Unigram(const UnigramVocab& vocab, const std::string& where) : unk_id_(vocab.unk_id) {
-  if (vocab.tokens.empty() || vocab.tokens.size() >= UnigramTrie::kNone) {
+  if (vocab.tokens.empty() || vocab.tokens.size() >= UnigramTrie::kMaxKeys) {
     throw_error(ErrorKind::bad_format, where, "the vocabulary has {} tokens, expected 1 to {}",
-                vocab.tokens.size(), UnigramTrie::kNone - 1);
+                vocab.tokens.size(), UnigramTrie::kMaxKeys - 1);
   }
   AKIN_CHECK(vocab.scores.size() == vocab.tokens.size());
   if (unk_id_ && (*unk_id_ < 0 || static_cast<size_t>(*unk_id_) >= vocab.tokens.size())) {
@@ -181,15 +111,19 @@ Unigram::Unigram(const UnigramVocab& vocab, const std::string& where) : unk_id_(
   }
   begin_.push_back(static_cast<uint32_t>(bytes_.size()));
   scores_ = vocab.scores;
+  no_token_ = static_cast<uint32_t>(scores_.size());
+  scores_.push_back(-std::numeric_limits<double>::infinity());
   unk_score_ = min_score - kUnknownPenalty;
-  trie_ = UnigramTrie(vocab.tokens);
+  trie_ = UnigramTrie(vocab.tokens, no_token_);
+  for (const std::string_view token : vocab.tokens) {
+    max_token_bytes_ = std::max(max_token_bytes_, token.size());
+  }
   if (vocab.byte_fallback) {
     for (int byte = 0; byte < 256; ++byte) {
       byte_ids_.push_back(token_id(fmt::format("<0x{:02X}>", byte)).value_or(-1));
     }
   }
-  static std::atomic<uint32_t> instances{0};
-  instance_ = ++instances;
+  instance_ = WordCache::next_instance();
 }
 
 std::optional<int32_t> Unigram::token_id(std::string_view token) const {
@@ -199,7 +133,7 @@ std::optional<int32_t> Unigram::token_id(std::string_view token) const {
 }
 
 std::string_view Unigram::token(int32_t id) const {
-  if (id < 0 || static_cast<size_t>(id) >= scores_.size()) return {};
+  if (id < 0 || static_cast<size_t>(id) >= vocab_size()) return {};
   const auto i = static_cast<size_t>(id);
   return std::string_view(bytes_).substr(begin_[i], begin_[i + 1] - begin_[i]);
 }
@@ -222,117 +156,153 @@ void Unigram::emit_unknown(std::string_view piece, uint32_t begin, uint32_t end,
   emit(static_cast<uint32_t>(*unk_id_), begin, end);
 }
 
-template <typename Emit>
-void Unigram::best_path(std::string_view piece, Emit&& emit) const {
-  using End = Search::End;
-  Search& search = Search::of_thread();
-  if (search.ends.size() < 256) search.ends.resize(256);
-  const auto unk = unk_id_ ? static_cast<uint32_t>(*unk_id_) : UnigramTrie::kNone;
-  const size_t size = piece.size();
-  size_t base = 0, reach = 0;  // ends[i - base] is set up for base < i <= reach
-  uint32_t unknown_begin = kUnset, unknown_end = 0;
-
-  const auto take = [&](uint32_t start, uint32_t end, uint32_t id) {
-    if (id == unk) {
-      if (unknown_begin == kUnset) unknown_begin = start;
-      unknown_end = end;
-      return;
-    }
-    if (unknown_begin != kUnset) {
-      emit_unknown(piece, unknown_begin, unknown_end, emit);
-      unknown_begin = kUnset;
-    }
-    emit(id, start, end);
-  };
-  const auto flush = [&](size_t pos) {  // every path goes through pos
-    const End& last = search.ends[pos - base];
-    if (last.start == base) {
-      take(last.start, static_cast<uint32_t>(pos), last.id);
-    } else {
-      search.steps.clear();
-      for (size_t at = pos; at > base; at = search.ends[at - base].start) {
-        const End& step = search.ends[at - base];
-        search.steps.push_back({step.start, static_cast<uint32_t>(at), step.id});
-      }
-      for (auto it = search.steps.rbegin(); it != search.steps.rend(); ++it) {
-        take(it->start, it->end, it->id);
-      }
-    }
-    base = pos;
-  };
-  const auto relax = [&](size_t start, size_t end, double score, uint32_t id) {
-    if (end > reach) {
-      if (end - base >= search.ends.size()) search.ends.resize((end - base) * 2);
-      for (size_t i = reach + 1; i <= end; ++i) search.ends[i - base].start = kUnset;
-      reach = end;
-    }
-    End& target = search.ends[end - base];
-    if (target.start == kUnset || score > target.score) {
-      target = {score, static_cast<uint32_t>(start), id};
-    }
-  };
-
-  double here = 0;
-  for (size_t pos = 0; pos < size;) {
-    if (pos != 0) here = search.ends[pos - base].score;
-    if (pos == reach && pos != base) flush(pos);
-    const size_t next = std::min(size, pos + character_bytes(piece[pos]));
-    bool single = false;
+// Extends the best paths that end before `stop` by every token, starting at `pos`. Positions are
+// relative to the window. Returns the last position that every path goes through.
+size_t Unigram::extend_paths(std::string_view window, size_t& pos, size_t stop, size_t cut,
+                             size_t& reach, Search& search) const {
+  Search::End* const ends = search.ends.data();
+  const double* const scores = scores_.data();
+  const auto* const bytes = reinterpret_cast<const uint8_t*>(window.data());
+  const size_t size = window.size();
+  const uint32_t none = no_token_;
+  while (pos < stop) {
+    const double here = ends[pos].score;
+    cut = pos >= reach ? pos : cut;
+    const size_t next = std::min(size, pos + character_bytes(window[pos]));
+    const uint64_t start = static_cast<uint64_t>(pos) << 32;
     auto walk = trie_.walk();
-    for (size_t i = pos; i < size && walk.step(static_cast<uint8_t>(piece[i]));) {
-      ++i;
-      if (walk.id() == UnigramTrie::kNone) continue;
-      relax(pos, i, here + scores_[walk.id()], walk.id());
-      single |= i == next;
-    }
-    if (!single) {
-      if (!unk_id_) {
-        throw_error(ErrorKind::bad_format, "tokenizer",
-                    "{} is not in the vocabulary and the model has no unk_id",
-                    quote(piece.substr(pos, next - pos)));
+    size_t i = pos;
+    while (i < next && walk.step(bytes[i])) ++i;
+    if (i < next || walk.id() == none) relax_unknown(window, pos, next, search);
+    reach = std::max(reach, next);
+    if (i == next) {
+      for (;;) {
+        // No branch on whether a token ends here: without one the score is -infinity.
+        const uint32_t id = walk.id();
+        const double score = here + scores[id];
+        const bool better = score > ends[i].score;
+        ends[i].score = better ? score : ends[i].score;
+        ends[i].back = better ? start | id : ends[i].back;
+        reach = id != none && i > reach ? i : reach;
+        if (i == size || !walk.step(bytes[i])) break;
+        ++i;
       }
-      relax(pos, next, here + unk_score_, unk);
     }
     pos = next;
   }
-  if (size != base) flush(size);
+  return cut;
+}
+
+void Unigram::relax_unknown(std::string_view window, size_t pos, size_t next,
+                            Search& search) const {
+  if (!unk_id_) {
+    throw_error(ErrorKind::bad_format, "tokenizer",
+                "{} is not in the vocabulary and the model has no unk_id",
+                quote(window.substr(pos, next - pos)));
+  }
+  const double score = search.ends[pos].score + unk_score_;
+  if (score > search.ends[next].score) {
+    search.ends[next] = {score, static_cast<uint64_t>(pos) << 32 | static_cast<uint32_t>(*unk_id_)};
+  }
+}
+
+// The window slides over the piece: at its end, the part before the last point that every path
+// goes through is emitted; it grows when there is no such point.
+template <typename Emit>
+void Unigram::best_path(std::string_view piece, Emit&& emit) const {
+  constexpr double kNoPath = -std::numeric_limits<double>::infinity();
+  Search& search = Search::of_thread();
+  const auto unk = unk_id_ ? static_cast<uint32_t>(*unk_id_) : no_token_;
+  size_t base = 0, pos = 0, reach = 0, cut = 0;  // all but base are relative to base
+  size_t filled = 1;                             // ends[0, filled) are set up
+  size_t capacity = std::max(kWindow, 4 * max_token_bytes_);
+  uint32_t unknown_begin = kUnset, unknown_end = 0;
+  if (search.ends.empty()) search.ends.resize(1);
+  search.ends[0] = {0, 0};
+  while (base + pos < piece.size()) {
+    const size_t size = std::min(piece.size() - base, capacity);
+    if (search.ends.size() < size + 1) search.ends.resize(size + 1);
+    for (; filled <= size; ++filled) search.ends[filled] = {kNoPath, 0};
+    const bool last = base + size == piece.size();
+    // Not the last window: no token may be cut by its end.
+    const size_t stop = last ? size : size - max_token_bytes_;
+    cut = extend_paths(piece.substr(base, size), pos, stop, cut, reach, search);
+    if (last) cut = size;
+    if (cut == 0) {
+      capacity *= 2;
+      continue;
+    }
+    search.steps.clear();
+    for (size_t end = cut; end > 0;) {
+      const uint64_t back = search.ends[end].back;
+      const auto start = static_cast<size_t>(back >> 32);
+      search.steps.push_back({static_cast<uint32_t>(base + start),
+                              static_cast<uint32_t>(base + end), static_cast<uint32_t>(back)});
+      end = start;
+    }
+    for (auto step = search.steps.rbegin(); step != search.steps.rend(); ++step) {
+      if (step->id == unk) {
+        if (unknown_begin == kUnset) unknown_begin = step->start;
+        unknown_end = step->end;
+        continue;
+      }
+      if (unknown_begin != kUnset) emit_unknown(piece, unknown_begin, unknown_end, emit);
+      unknown_begin = kUnset;
+      emit(step->id, step->start, step->end);
+    }
+    if (last) break;
+    slide_window(search, cut, filled);
+    base += cut;
+    pos -= cut;
+    reach -= cut;
+    filled -= cut;
+    cut = 0;
+  }
   if (unknown_begin != kUnset) emit_unknown(piece, unknown_begin, unknown_end, emit);
   search.release_large();
 }
 
+// Moves the paths that end at `cut` and after it to the front.
+void Unigram::slide_window(Search& search, size_t cut, size_t filled) const {
+  for (size_t i = cut; i < filled; ++i) {
+    Search::End end = search.ends[i];
+    if (i > cut) end.back -= static_cast<uint64_t>(cut) << 32;
+    search.ends[i - cut] = end;
+  }
+}
+
 void Unigram::tokenize(std::string_view piece, std::vector<SubToken>& out) const {
   AKIN_CHECK(piece.size() < kUnset);
-  const auto emit = [&out](uint32_t id, uint32_t begin, uint32_t end) {
-    out.push_back({static_cast<int32_t>(id), begin, end});
-  };
   const bool prefixed = piece.starts_with(kMeta);
   const std::string_view word = prefixed ? piece.substr(kMeta.size()) : piece;
-  if (word.size() > Cache::kKeyBytes) {
-    best_path(piece, emit);
+  if (word.size() > WordCache::kKeyBytes) {
+    best_path(piece, [&out](uint32_t id, uint32_t begin, uint32_t end) {
+      out.push_back({static_cast<int32_t>(id), begin, end});
+    });
     return;
   }
-  const auto key = Cache::make_key(word.data(), word.size(), word.size(), prefixed);
-  Cache::Entry& entry = Cache::of_thread().slot(key, instance_);
-  if (Cache::holds(entry, key, instance_)) {
+  WordCache& cache = WordCache::of_thread(instance_);
+  const auto key = WordCache::make_key(word, word.size(), prefixed);
+  if (const auto* entry = cache.find(key)) {
     uint32_t at = 0;
-    for (size_t i = 0; i < Cache::kMaxTokens && entry.lengths[i] != 0; ++i) {
-      out.push_back({entry.ids[i], at, at + entry.lengths[i]});
-      at += entry.lengths[i];
+    for (size_t i = 0; i < WordCache::kMaxTokens && entry->lengths[i] != 0; ++i) {
+      out.push_back({entry->ids[i], at, at + entry->lengths[i]});
+      at += entry->lengths[i];
     }
     return;
   }
   std::vector<SubToken>& tokens = Search::of_thread().tokens;
   tokens.clear();
-  best_path(piece, [&](uint32_t id, uint32_t begin, uint32_t end) {
+  best_path(piece, [&tokens](uint32_t id, uint32_t begin, uint32_t end) {
     tokens.push_back({static_cast<int32_t>(id), begin, end});
   });
-  Cache::store(entry, key, instance_, tokens, piece.size());
+  cache.store(key, tokens, piece.size());
   out.insert(out.end(), tokens.begin(), tokens.end());
 }
 
 // The ids of a piece through the cache; text[begin, end) without the U+2581 that `prefixed` adds.
 void Unigram::encode_word(std::string_view text, size_t begin, size_t end, bool prefixed,
-                          std::vector<int32_t>& ids) const {
+                          WordCache& cache, std::vector<int32_t>& ids) const {
   const std::string_view word = text.substr(begin, end - begin);
   const auto compute = [&](auto&& emit) {
     if (!prefixed) {
@@ -345,15 +315,14 @@ void Unigram::encode_word(std::string_view text, size_t begin, size_t end, bool 
     best_path(piece, emit);
     Search::of_thread().piece = std::move(piece);
   };
-  if (word.size() > Cache::kKeyBytes) {
+  if (word.size() > WordCache::kKeyBytes) {
     compute([&ids](uint32_t id, uint32_t, uint32_t) { ids.push_back(static_cast<int32_t>(id)); });
     return;
   }
-  const auto key = Cache::make_key(word.data(), word.size(), text.size() - begin, prefixed);
-  Cache::Entry& entry = Cache::of_thread().slot(key, instance_);
-  if (Cache::holds(entry, key, instance_)) {
-    for (size_t i = 0; i < Cache::kMaxTokens && entry.lengths[i] != 0; ++i) {
-      ids.push_back(entry.ids[i]);
+  const auto key = WordCache::make_key(word, text.size() - begin, prefixed);
+  if (const auto* entry = cache.find(key)) {
+    for (size_t i = 0; i < WordCache::kMaxTokens && entry->lengths[i] != 0; ++i) {
+      ids.push_back(entry->ids[i]);
     }
     return;
   }
@@ -362,7 +331,7 @@ void Unigram::encode_word(std::string_view text, size_t begin, size_t end, bool 
   compute([&tokens](uint32_t id, uint32_t from, uint32_t to) {
     tokens.push_back({static_cast<int32_t>(id), from, to});
   });
-  Cache::store(entry, key, instance_, tokens, word.size() + (prefixed ? kMeta.size() : 0));
+  cache.store(key, tokens, word.size() + (prefixed ? kMeta.size() : 0));
   for (const SubToken& token : tokens) ids.push_back(token.id);
 }
 
@@ -379,11 +348,12 @@ void Unigram::encode_words(std::string_view text, WordSplit split,
 // WhitespaceSplit, then Metaspace on each word: a word may hold U+2581 of its own.
 void Unigram::encode_whitespace_split(std::string_view text, bool prepend,
                                       std::vector<int32_t>& ids) const {
+  WordCache& cache = WordCache::of_thread(instance_);
   size_t begin = 0;         // of the piece, after its U+2581 if it has one
   bool prefixed = prepend;  // the piece has U+2581 in front
   bool literal = false;     // and that stands in the text, so that even an empty piece counts
   const auto finish = [&](size_t end) {
-    if (end > begin || literal) encode_word(text, begin, end, prefixed, ids);
+    if (end > begin || literal) encode_word(text, begin, end, prefixed, cache, ids);
   };
   for (size_t pos = 0; pos < text.size();) {
     if (!kSeparators.whitespace[static_cast<uint8_t>(text[pos])]) {
@@ -409,10 +379,11 @@ void Unigram::encode_whitespace_split(std::string_view text, bool prepend,
 // Metaspace alone: ' ' and U+2581 both start a piece.
 void Unigram::encode_metaspace(std::string_view text, WordSplit split,
                                std::vector<int32_t>& ids) const {
+  WordCache& cache = WordCache::of_thread(instance_);
   size_t begin = 0;
   bool prefixed = split.prepend, literal = false;
   const auto finish = [&](size_t end) {
-    if (end > begin || literal) encode_word(text, begin, end, prefixed, ids);
+    if (end > begin || literal) encode_word(text, begin, end, prefixed, cache, ids);
   };
   for (size_t pos = 0; pos < text.size();) {
     const char c = text[pos];

@@ -15,6 +15,8 @@
 
 namespace akin::text {
 
+class WordCache;
+
 struct UnigramVocab {
   std::vector<std::string_view> tokens;  // borrowed during construction only; UTF-8
   std::vector<double> scores;            // log-probabilities, finite, same length
@@ -35,14 +37,14 @@ struct WordSplit {
   bool collapse_spaces = false;
 };
 
-// Immutable after construction, thread-safe. Each thread keeps a cache of whole words (1 MiB).
+// Immutable after construction, thread-safe. Each thread keeps a cache of whole words (2 MiB).
 class Unigram final : public SubwordModel {
  public:
   // Errors: bad_format (naming `where`) for a NaN or huge score, an unk_id out of range, no tokens.
   Unigram(const UnigramVocab& vocab, const std::string& where);
 
   void tokenize(std::string_view piece, std::vector<SubToken>& out) const override;
-  size_t vocab_size() const override { return scores_.size(); }
+  size_t vocab_size() const override { return no_token_; }
   std::optional<int32_t> token_id(std::string_view token) const override;
   std::string_view token(int32_t id) const override;
   std::optional<int32_t> unk_id() const override { return unk_id_; }
@@ -55,13 +57,15 @@ class Unigram final : public SubwordModel {
 
  private:
   struct Search;
-  struct Cache;
   template <typename Emit>
   void best_path(std::string_view piece, Emit&& emit) const;
+  size_t extend_paths(std::string_view window, size_t& pos, size_t stop, size_t cut, size_t& reach,
+                      Search& search) const;
+  void relax_unknown(std::string_view window, size_t pos, size_t next, Search& search) const;
+  void slide_window(Search& search, size_t cut, size_t filled) const;
   template <typename Emit>
   void emit_unknown(std::string_view piece, uint32_t begin, uint32_t end, Emit& emit) const;
-  void encode_piece(std::string_view piece, std::vector<int32_t>& ids) const;
-  void encode_word(std::string_view text, size_t begin, size_t end, bool prefixed,
+  void encode_word(std::string_view text, size_t begin, size_t end, bool prefixed, WordCache& cache,
                    std::vector<int32_t>& ids) const;
   void encode_whitespace_split(std::string_view text, bool prepend,
                                std::vector<int32_t>& ids) const;
@@ -70,11 +74,13 @@ class Unigram final : public SubwordModel {
   UnigramTrie trie_;
   std::string bytes_;              // all tokens, back to back
   std::vector<uint32_t> begin_;    // [vocab + 1], into bytes_
-  std::vector<double> scores_;     // [vocab]
+  std::vector<double> scores_;     // [vocab + 1]; the last one stands for "no token": -infinity
   std::vector<int32_t> byte_ids_;  // [256] ids of "<0x00>".. or empty without byte fallback
   std::optional<int32_t> unk_id_;
   double unk_score_ = 0;
-  uint32_t instance_ = 0;  // names this model in the per-thread caches
+  uint32_t no_token_ = 0;       // vocab size
+  size_t max_token_bytes_ = 4;  // and of the longest character
+  uint32_t instance_ = 0;       // names this model in the per-thread caches
 };
 
 }  // namespace akin::text

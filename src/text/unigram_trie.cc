@@ -38,7 +38,7 @@ std::vector<Key> sorted_unique(const std::vector<std::string_view>& keys) {
 
 class UnigramTrie::Builder {
  public:
-  explicit Builder(std::vector<Key> keys) : keys_(std::move(keys)) {}
+  Builder(std::vector<Key> keys, uint32_t none) : keys_(std::move(keys)), none_(none) {}
 
   void build(UnigramTrie& trie) {
     add_block();  // block 0 stays empty: nodes without children have offset 0
@@ -86,7 +86,7 @@ class UnigramTrie::Builder {
       const uint32_t slot = offset ^ labels_[i];
       unlink(slot);
       const Key& first = keys_[starts_[i]];  // sorted: a key that ends here comes first
-      const uint32_t id = first.bytes.size() == task.depth + 1 ? first.id : kNone;
+      const uint32_t id = first.bytes.size() == task.depth + 1 ? first.id : none_;
       nodes_[slot] = {0, id << 8 | labels_[i]};
       tasks_.push_back({slot, starts_[i], starts_[i + 1], task.depth + 1});
     }
@@ -153,12 +153,13 @@ class UnigramTrie::Builder {
       while (unused + 1 < kBlock && offset_used_[base + unused]) ++unused;
       for (uint32_t i = 0; i < kBlock; ++i) {
         const size_t slot = base + i;
-        if (base == 0 || !slot_used_[slot]) nodes_[slot] = {0, kNone << 8 | (i ^ unused)};
+        if (base == 0 || !slot_used_[slot]) nodes_[slot] = {0, none_ << 8 | (i ^ unused)};
       }
     }
   }
 
   std::vector<Key> keys_;
+  uint32_t none_;
   std::vector<Task> tasks_;
   std::vector<uint8_t> labels_;  // of the node being placed
   std::vector<size_t> starts_;   // where each label's keys begin
@@ -168,17 +169,18 @@ class UnigramTrie::Builder {
   uint32_t free_ = kEnd;
 };
 
-UnigramTrie::UnigramTrie(const std::vector<std::string_view>& keys) {
-  AKIN_CHECK(keys.size() <= kNone);
-  Builder(sorted_unique(keys)).build(*this);
+UnigramTrie::UnigramTrie(const std::vector<std::string_view>& keys, uint32_t none) : none_(none) {
+  AKIN_CHECK(keys.size() <= none && none <= kMaxKeys);
+  Builder(sorted_unique(keys), none).build(*this);
 }
 
 std::optional<uint32_t> UnigramTrie::find(std::string_view key) const {
+  if (key.empty()) return std::nullopt;
   Walk at = walk();
   for (const char c : key) {
     if (!at.step(static_cast<uint8_t>(c))) return std::nullopt;
   }
-  if (at.id() == kNone) return std::nullopt;
+  if (at.id() == none_) return std::nullopt;
   return at.id();
 }
 

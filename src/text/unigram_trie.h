@@ -12,11 +12,12 @@ namespace akin::text {
 // Immutable after construction, thread-safe. No walk leaves the array, whatever the bytes.
 class UnigramTrie {
  public:
-  static constexpr uint32_t kNone = 0xFFFFFF;  // a node that ends no key
+  static constexpr uint32_t kMaxKeys = 0xFFFFFF;
 
   UnigramTrie() = default;
-  // keys[i] -> i; of equal keys the last one counts, empty keys are left out. At most kNone keys.
-  explicit UnigramTrie(const std::vector<std::string_view>& keys);
+  // keys[i] -> i; of equal keys the last one counts, empty keys are left out. At most kMaxKeys
+  // keys. `none` >= keys.size() is the id of nodes that end no key.
+  UnigramTrie(const std::vector<std::string_view>& keys, uint32_t none);
 
   // A position in the trie. step() returns false when no key continues with `byte`.
   class Walk {
@@ -28,7 +29,7 @@ class UnigramTrie {
       id_ = node.value >> 8;
       return true;
     }
-    uint32_t id() const { return id_; }  // kNone when no key ends here
+    uint32_t id() const { return id_; }  // `none` when no key ends here; only after a step()
 
    private:
     friend class UnigramTrie;
@@ -39,7 +40,7 @@ class UnigramTrie {
     Walk(const Node* nodes, uint32_t offset) : nodes_(nodes), offset_(offset) {}
     const Node* nodes_;
     uint32_t offset_;
-    uint32_t id_ = kNone;
+    uint32_t id_ = 0;
   };
   Walk walk() const { return {nodes_.data(), root_}; }
   std::optional<uint32_t> find(std::string_view key) const;
@@ -49,6 +50,7 @@ class UnigramTrie {
   class Builder;
   std::vector<Walk::Node> nodes_;
   uint32_t root_ = 0;
+  uint32_t none_ = 0;
 };
 
 }  // namespace akin::text
