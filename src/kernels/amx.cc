@@ -110,7 +110,7 @@ struct alignas(64) TileConfig {
 
 // Tiles stay configured while one of these lives; releasing them makes context switches cheap
 // again.
-class AKIN_AMX_TARGET TileScope {
+class TileScope {
  public:
   AKIN_AMX_TARGET TileScope() {
     static const TileConfig config;
@@ -269,8 +269,8 @@ AKIN_AMX_TARGET void amx_matmul_f32(const MatmulArgs& args) {
         store_sums(sums);
         if (begin + count < blocks) continue;
         const size_t row = args.row_begin + r * kRowBlock;
-        simd_epilogue_f32(args, reinterpret_cast<const float*>(sums), kAmxPanelCols, row,
-                          std::min(kRowBlock, args.row_end - row), col, cols);
+        simd_epilogue_f32(args, {row, std::min(kRowBlock, args.row_end - row), col, cols},
+                          reinterpret_cast<const float*>(sums), kAmxPanelCols);
       }
     }
   }

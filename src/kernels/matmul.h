@@ -38,11 +38,14 @@ void simd_matmul_int8(const MatmulArgs& args);
 float simd_quantize_row(const float* x, size_t k, int8_t* q);
 void simd_store_int8_row(const int8_t* q, size_t k, uint8_t* out);
 
-// One block of finished sums, acc [rows, cols] with stride acc_stride, through the epilogue into y
-// at (row, col).
-void simd_epilogue_f32(const MatmulArgs& args, const float* acc, size_t acc_stride, size_t row,
-                       size_t rows, size_t col, size_t cols);
-void simd_epilogue_int32(const MatmulArgs& args, const int32_t* acc, size_t acc_stride, size_t row,
-                         size_t rows, size_t col, size_t cols);
+// A block of y: rows [row, row + rows), columns [col, col + cols).
+struct Block {
+  size_t row, rows, col, cols;
+};
+// A block of finished sums, acc [rows, cols] with the given stride, 64-byte aligned, through the
+// epilogue into y.
+void simd_epilogue_f32(const MatmulArgs& args, const Block& block, const float* acc, size_t stride);
+void simd_epilogue_int32(const MatmulArgs& args, const Block& block, const int32_t* acc,
+                         size_t stride);
 
 }  // namespace akin::kernels

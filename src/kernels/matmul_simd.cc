@@ -35,38 +35,80 @@ constexpr bool kVnni = HWY_TARGET == HWY_AVX3_DL && HWY_ARCH_X86;
 size_t panel_cols() { return kVectors * hn::Lanes(DF()); }
 bool uses_vnni() { return kVnni; }
 
-// One vector of finished sums into y. `fresh`: y holds nothing yet; `last`: add the bias and
-// activate.
-HWY_INLINE VF finish(DF d, VF acc, VF old, const MatmulArgs& args, const float* bias, bool fresh,
-                     bool last, const GeluTable& table) {
-  if (!fresh || args.epilogue.kind == EpilogueKind::add) acc = hn::Add(acc, old);
-  if (!last) return acc;
-  acc = hn::Add(acc, hn::Load(d, bias));
-  return args.epilogue.kind == EpilogueKind::activate
-             ? activate_f32(d, acc, args.epilogue.activation, table)
-             : acc;
-}
-
-// Vectors at the right edge of y go through a buffer, so that nothing beyond column N is read or
-// written.
-template <class F>
-HWY_INLINE void update_y(DF d, float* y, size_t left, const F& f) {
-  const size_t lanes = hn::Lanes(d);
-  if (left >= lanes) {
-    hn::StoreU(f(hn::LoadU(d, y)), d, y);
-    return;
-  }
+// The first n < lanes values of p, zeros behind them.
+HWY_INLINE VF load_part(DF d, const float* p, size_t n) {
   HWY_ALIGN float buffer[16] = {};
-  for (size_t i = 0; i < left; ++i) buffer[i] = y[i];
-  hn::Store(f(hn::Load(d, buffer)), d, buffer);
-  for (size_t i = 0; i < left; ++i) y[i] = buffer[i];
+  for (size_t i = 0; i < n; ++i) buffer[i] = p[i];
+  return hn::Load(d, buffer);
 }
 
-// R rows x one panel over k in [0, depth): sums stay in registers.
+// What happens to a finished sum; a template argument, so that the inner loop has no choices left.
+enum class Mode : uint8_t { store, add, gelu, activate };
+
+// sum(r, c) gives the vector of sums at block row r, block column c; y = f(sum + bias).
+template <Mode kMode, class Sum>
+HWY_INLINE void epilogue_rows(const MatmulArgs& args, const Block& block, const Sum& sum) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  const GeluTable& table = gelu_table();
+  const Activation activation = args.epilogue.activation;
+  for (size_t r = 0; r < block.rows; ++r) {
+    float* y = args.y + (block.row + r) * args.y_stride + block.col;
+    for (size_t c = 0; c < block.cols; c += lanes) {
+      VF v = hn::Add(sum(r, c), hn::Load(d, args.bias + block.col + c));
+      const bool whole = c + lanes <= block.cols;
+      const auto mask = hn::FirstN(d, block.cols - c);
+      if constexpr (kMode == Mode::add) {
+        v = hn::Add(v, whole ? hn::LoadU(d, y + c) : load_part(d, y + c, block.cols - c));
+      } else if constexpr (kMode == Mode::gelu) {
+        v = gelu_erf_f32(d, v, table);
+      } else if constexpr (kMode == Mode::activate) {
+        v = activate_f32(d, v, activation, table);
+      }
+      if (whole) {
+        hn::StoreU(v, d, y + c);
+      } else {
+        hn::BlendedStore(v, mask, d, y + c);
+      }
+    }
+  }
+}
+
+template <class Sum>
+HWY_INLINE void epilogue(const MatmulArgs& args, const Block& block, const Sum& sum) {
+  switch (args.epilogue.kind) {
+    case EpilogueKind::store:
+      return epilogue_rows<Mode::store>(args, block, sum);
+    case EpilogueKind::add:
+      return epilogue_rows<Mode::add>(args, block, sum);
+    case EpilogueKind::activate:
+      break;
+  }
+  if (args.epilogue.activation == Activation::gelu_erf)
+    return epilogue_rows<Mode::gelu>(args, block, sum);
+  epilogue_rows<Mode::activate>(args, block, sum);
+}
+
+void epilogue_f32(const MatmulArgs& args, const Block& block, const float* acc, size_t stride) {
+  epilogue(args, block,
+           [=](size_t r, size_t c) HWY_ATTR { return hn::Load(DF(), acc + r * stride + c); });
+}
+
+// value = sum * (row scale * column scale): the scales first, so that every backend rounds alike.
+void epilogue_int32(const MatmulArgs& args, const Block& block, const int32_t* acc, size_t stride) {
+  epilogue(args, block, [&](size_t r, size_t c) HWY_ATTR {
+    const DF d;
+    const VF scale = hn::Mul(hn::Set(d, args.x_scales[block.row + r]),
+                             hn::Load(d, args.w_scales + block.col + c));
+    return hn::Mul(hn::ConvertTo(d, hn::Load(DI(), acc + r * stride + c)), scale);
+  });
+}
+
+// R rows x one panel over k in [0, depth): sums stay in registers, then go to (first piece of K) or
+// onto (later ones) `sums`.
 template <size_t R>
-HWY_INLINE void tile_f32(const MatmulArgs& args, const float* x, size_t x_stride, const float* w,
-                         size_t depth, size_t row, size_t panel, bool fresh, bool last,
-                         const GeluTable& table) {
+HWY_INLINE void tile_f32(const float* x, size_t x_stride, const float* w, size_t depth, bool first,
+                         float* sums) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
   VF acc[R][kVectors];
@@ -83,50 +125,43 @@ HWY_INLINE void tile_f32(const MatmulArgs& args, const float* x, size_t x_stride
   }
   for (size_t r = 0; r < R; ++r) {
     for (size_t v = 0; v < kVectors; ++v) {
-      const size_t col = (panel * kVectors + v) * lanes;
-      if (col >= args.n) continue;
-      const VF sum = acc[r][v];
-      update_y(d, args.y + (row + r) * args.y_stride + col, args.n - col, [&](VF old) HWY_ATTR {
-        return finish(d, sum, old, args, args.bias + col, fresh, last, table);
-      });
+      float* to = sums + (r * kVectors + v) * lanes;
+      hn::Store(first ? acc[r][v] : hn::Add(acc[r][v], hn::Load(d, to)), d, to);
     }
   }
 }
 
 template <size_t R>
-HWY_INLINE void tiles_f32(size_t rows, const MatmulArgs& args, const float* x, size_t x_stride,
-                          const float* w, size_t depth, size_t row, size_t panel, bool fresh,
-                          bool last, const GeluTable& table) {
+HWY_INLINE void tiles_f32(size_t rows, const float* x, size_t x_stride, const float* w,
+                          size_t depth, bool first, float* sums) {
   if (rows == R) {
-    tile_f32<R>(args, x, x_stride, w, depth, row, panel, fresh, last, table);
+    tile_f32<R>(x, x_stride, w, depth, first, sums);
   } else if constexpr (R > 1) {
-    tiles_f32<R - 1>(rows, args, x, x_stride, w, depth, row, panel, fresh, last, table);
+    tiles_f32<R - 1>(rows, x, x_stride, w, depth, first, sums);
   }
 }
 
 void matmul_f32(const MatmulArgs& args) {
   const auto* x = reinterpret_cast<const float*>(args.x);
   const auto* w = reinterpret_cast<const float*>(args.w);
-  const GeluTable& table = gelu_table();
   const size_t cols = panel_cols();
+  thread_local AlignedArray<float> scratch;
+  scratch.ensure((args.row_end - args.row_begin) * cols);
   for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
     for (size_t k = 0; k < args.k; k += kDepthChunk) {
       const size_t depth = HWY_MIN(kDepthChunk, args.k - k);
       const float* piece = w + (panel * args.k + k) * cols;
       for (size_t row = args.row_begin; row < args.row_end;) {
         const size_t rows = HWY_MIN(kTileRowsMax, args.row_end - row);
-        tiles_f32<kTileRowsMax>(rows, args, x + row * args.k + k, args.k, piece, depth, row, panel,
-                                k == 0, k + depth == args.k, table);
+        float* sums = scratch.data() + (row - args.row_begin) * cols;
+        tiles_f32<kTileRowsMax>(rows, x + row * args.k + k, args.k, piece, depth, k == 0, sums);
+        if (k + depth == args.k)
+          epilogue_f32(args, {row, rows, panel * cols, HWY_MIN(cols, args.n - panel * cols)}, sums,
+                       cols);
         row += rows;
       }
     }
   }
-}
-
-// y = sum * (row scale * column scale), then as above. One product of scales first, so that every
-// backend rounds alike.
-HWY_INLINE VF dequantize(DF d, VI acc, float row_scale, const float* column_scales) {
-  return hn::Mul(hn::ConvertTo(d, acc), hn::Mul(hn::Set(d, row_scale), hn::Load(d, column_scales)));
 }
 
 #if HWY_TARGET == HWY_AVX3_DL && HWY_ARCH_X86
@@ -177,20 +212,19 @@ HWY_INLINE VI int8_madd(VI acc, const uint8_t* x, VI w) {
 size_t int8_row_bytes(size_t k) { return kVnni ? round_up(k, 4) : round_up(k, 2) * 2; }
 
 template <size_t R>
-HWY_INLINE void tile_int8(const MatmulArgs& args, const uint8_t* x, size_t x_stride,
-                          const uint8_t* w, size_t steps, size_t row, size_t panel,
-                          const GeluTable& table) {
-  const DF d;
-  const DI di;
+HWY_INLINE void tile_int8(const uint8_t* x, size_t x_stride, const uint8_t* w, size_t steps,
+                          const int32_t* start, int32_t* sums) {
+  const DI d;
   const size_t lanes = hn::Lanes(d);
   VI acc[R][kVectors];
   for (size_t r = 0; r < R; ++r) {
-    for (size_t v = 0; v < kVectors; ++v) acc[r][v] = hn::Zero(di);
+    for (size_t v = 0; v < kVectors; ++v)
+      acc[r][v] = kVnni ? hn::Neg(hn::Load(d, start + v * lanes)) : hn::Zero(d);
   }
   for (size_t s = 0; s < steps; ++s) {
     VI b[kVectors];
     for (size_t v = 0; v < kVectors; ++v) {
-      b[v] = hn::Load(di, reinterpret_cast<const int32_t*>(w) + (s * kVectors + v) * lanes);
+      b[v] = hn::Load(d, reinterpret_cast<const int32_t*>(w) + (s * kVectors + v) * lanes);
     }
     for (size_t r = 0; r < R; ++r) {
       for (size_t v = 0; v < kVectors; ++v)
@@ -198,39 +232,33 @@ HWY_INLINE void tile_int8(const MatmulArgs& args, const uint8_t* x, size_t x_str
     }
   }
   for (size_t r = 0; r < R; ++r) {
-    for (size_t v = 0; v < kVectors; ++v) {
-      const size_t col = (panel * kVectors + v) * lanes;
-      if (col >= args.n) continue;
-      VI sum = acc[r][v];
-      if (kVnni) sum = hn::Sub(sum, hn::Load(di, args.w_sums + col));
-      const VF value = dequantize(d, sum, args.x_scales[row + r], args.w_scales + col);
-      update_y(d, args.y + (row + r) * args.y_stride + col, args.n - col, [&](VF old) HWY_ATTR {
-        return finish(d, value, old, args, args.bias + col, true, true, table);
-      });
-    }
+    for (size_t v = 0; v < kVectors; ++v)
+      hn::Store(acc[r][v], d, sums + (r * kVectors + v) * lanes);
   }
 }
 
 template <size_t R>
-HWY_INLINE void tiles_int8(size_t rows, const MatmulArgs& args, const uint8_t* x, size_t x_stride,
-                           const uint8_t* w, size_t steps, size_t row, size_t panel,
-                           const GeluTable& table) {
+HWY_INLINE void tiles_int8(size_t rows, const uint8_t* x, size_t x_stride, const uint8_t* w,
+                           size_t steps, const int32_t* start, int32_t* sums) {
   if (rows == R) {
-    tile_int8<R>(args, x, x_stride, w, steps, row, panel, table);
+    tile_int8<R>(x, x_stride, w, steps, start, sums);
   } else if constexpr (R > 1) {
-    tiles_int8<R - 1>(rows, args, x, x_stride, w, steps, row, panel, table);
+    tiles_int8<R - 1>(rows, x, x_stride, w, steps, start, sums);
   }
 }
 
 void matmul_int8(const MatmulArgs& args) {
-  const GeluTable& table = gelu_table();
-  const size_t steps = (args.k + kInt8Step - 1) / kInt8Step;
-  const size_t x_stride = int8_row_bytes(args.k), panel_bytes = steps * 4 * panel_cols();
+  const size_t steps = (args.k + kInt8Step - 1) / kInt8Step, cols = panel_cols();
+  const size_t x_stride = int8_row_bytes(args.k), panel_bytes = steps * 4 * cols;
+  HWY_ALIGN int32_t sums[kTileRowsMax * kVectors * 16];
   for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
     for (size_t row = args.row_begin; row < args.row_end;) {
       const size_t rows = HWY_MIN(kTileRowsMax, args.row_end - row);
-      tiles_int8<kTileRowsMax>(rows, args, args.x + row * x_stride, x_stride,
-                               args.w + panel * panel_bytes, steps, row, panel, table);
+      tiles_int8<kTileRowsMax>(rows, args.x + row * x_stride, x_stride,
+                               args.w + panel * panel_bytes, steps, args.w_sums + panel * cols,
+                               sums);
+      epilogue_int32(args, {row, rows, panel * cols, HWY_MIN(cols, args.n - panel * cols)}, sums,
+                     cols);
       row += rows;
     }
   }
@@ -261,38 +289,6 @@ float quantize_row(const float* x, size_t k, int8_t* q) {
     for (size_t j = i; j < k; ++j) q[j] = bytes[j - i];
   }
   return max / 127.0F;
-}
-
-void epilogue_f32(const MatmulArgs& args, const float* acc, size_t acc_stride, size_t row,
-                  size_t rows, size_t col, size_t cols) {
-  const DF d;
-  const size_t lanes = hn::Lanes(d);
-  const GeluTable& table = gelu_table();
-  for (size_t r = 0; r < rows; ++r) {
-    for (size_t c = 0; c < cols; c += lanes) {
-      const VF sum = hn::Load(d, acc + r * acc_stride + c);
-      update_y(d, args.y + (row + r) * args.y_stride + col + c, cols - c, [&](VF old) HWY_ATTR {
-        return finish(d, sum, old, args, args.bias + col + c, true, true, table);
-      });
-    }
-  }
-}
-
-void epilogue_int32(const MatmulArgs& args, const int32_t* acc, size_t acc_stride, size_t row,
-                    size_t rows, size_t col, size_t cols) {
-  const DF d;
-  const DI di;
-  const size_t lanes = hn::Lanes(d);
-  const GeluTable& table = gelu_table();
-  for (size_t r = 0; r < rows; ++r) {
-    for (size_t c = 0; c < cols; c += lanes) {
-      const VF value = dequantize(d, hn::Load(di, acc + r * acc_stride + c), args.x_scales[row + r],
-                                  args.w_scales + col + c);
-      update_y(d, args.y + (row + r) * args.y_stride + col + c, cols - c, [&](VF old) HWY_ATTR {
-        return finish(d, value, old, args, args.bias + col + c, true, true, table);
-      });
-    }
-  }
 }
 
 void store_int8_row(const int8_t* q, size_t k, uint8_t* out) {
@@ -334,13 +330,13 @@ float simd_quantize_row(const float* x, size_t k, int8_t* q) {
 void simd_store_int8_row(const int8_t* q, size_t k, uint8_t* out) {
   HWY_DYNAMIC_DISPATCH(store_int8_row)(q, k, out);
 }
-void simd_epilogue_f32(const MatmulArgs& args, const float* acc, size_t acc_stride, size_t row,
-                       size_t rows, size_t col, size_t cols) {
-  HWY_DYNAMIC_DISPATCH(epilogue_f32)(args, acc, acc_stride, row, rows, col, cols);
+void simd_epilogue_f32(const MatmulArgs& args, const Block& block, const float* acc,
+                       size_t stride) {
+  HWY_DYNAMIC_DISPATCH(epilogue_f32)(args, block, acc, stride);
 }
-void simd_epilogue_int32(const MatmulArgs& args, const int32_t* acc, size_t acc_stride, size_t row,
-                         size_t rows, size_t col, size_t cols) {
-  HWY_DYNAMIC_DISPATCH(epilogue_int32)(args, acc, acc_stride, row, rows, col, cols);
+void simd_epilogue_int32(const MatmulArgs& args, const Block& block, const int32_t* acc,
+                         size_t stride) {
+  HWY_DYNAMIC_DISPATCH(epilogue_int32)(args, block, acc, stride);
 }
 
 }  // namespace akin::kernels
