@@ -289,8 +289,8 @@ AKIN_AMX_TARGET void amx_matmul_int8(const MatmulArgs& args) {
       zero_sums();
       block_int8(a, a + tile_row, b, blocks);
       store_sums(reinterpret_cast<uint8_t*>(sums));
-      simd_epilogue_int32(args, sums, kAmxPanelCols, row, std::min(kRowBlock, args.row_end - row),
-                          col, cols);
+      simd_epilogue_int32(args, {row, std::min(kRowBlock, args.row_end - row), col, cols}, sums,
+                          kAmxPanelCols);
     }
   }
 }
