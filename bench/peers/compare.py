@@ -130,8 +130,8 @@ def command_of(name, args, model, texts, threads, mode, dump=""):
         dtype = name.split("-", 1)[1]
         command = [args.akin, "bench", "--model", model.folder, "--texts", texts]
         command += ["--threads", str(threads), "--dtype", dtype, "--mode", mode, "--json"]
-        if mode != "bulk" and args.akin_seconds_flag:
-            command += [args.akin_seconds_flag, str(args.seconds)]
+        # One pass a run, as the peers make: the rounds give the median, not the run.
+        command += ["--repeat", "1", "--seconds", str(args.seconds)]
         return command + (["--dump", dump] if dump else [])
     head, precision, _ = PEERS[name]
     command = head + ["--model", model.folder, "--texts", texts, "--threads", str(threads)]
@@ -205,6 +205,9 @@ def table(args, model, results, reasons, threads, mode, ceiling, lengths):
         if mine and not name.startswith("akin-"):
             if mode == "bulk":
                 ratio = f"{median(mine, 'tokens_per_s') / rate:.2f}"
+                both = [median(r, "cpu_tokens_per_s") for r in (mine, runs)]
+                if None not in both:
+                    ratio += f" ({both[0] / both[1]:.2f} per CPU s)"
             else:
                 ratio = f"{median(runs, 'p50_ms') / median(mine, 'p50_ms'):.2f}"
         version = runs[0].get("version", "")
@@ -264,7 +267,6 @@ def parse():
     parser.add_argument("--long", help="long512.txt or long8192.txt (one at a time)")
     parser.add_argument("--akin", help="the akin program; left out, only the peers run")
     parser.add_argument("--akin-dtypes", default="f32,int8")
-    parser.add_argument("--akin-seconds-flag", default="", help="akin's name for a time limit")
     parser.add_argument("--ceiling", help="program that prints the machine's f32 GFLOP/s")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=3)

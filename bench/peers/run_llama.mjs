@@ -54,7 +54,10 @@ const clip = (tokens) => tokens.slice(0, limit - 2);
 const about = { peer: 'llama.cpp (node-llama-cpp)', version };
 
 if (opt.mode === 'bulk') {
-  for (const context of pool) await embed(context, tokenize(texts[0]));
+  texts.slice(0, 512).forEach(tokenize);
+  for (const context of pool) {
+    for (const text of texts.slice(0, 8)) await embed(context, tokenize(text));
+  }
   const vectors = new Array(texts.length);
   const samples = [];
   const cpu = c.cpuSeconds();

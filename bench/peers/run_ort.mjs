@@ -71,9 +71,11 @@ const texts = c.readTexts(opt);
 const about = { peer: 'onnxruntime-node', version: ort.env.versions.common };
 
 if (opt.mode === 'bulk') {
-  const warm = texts.slice(0, 64).map(encode).sort((a, b) => a.length - b.length);
-  await forward(session, warm.slice(0, 16));
-  await forward(session, warm.slice(-16));
+  const warm = texts.slice(0, 512).map(encode).sort((a, b) => a.length - b.length);
+  for (const from of [0, 0.5, 0.9]) {
+    const at = Math.floor(from * warm.length);
+    await forward(session, warm.slice(at, at + opt.batch));
+  }
   const vectors = new Array(texts.length);
   const samples = [];
   const cpu = c.cpuSeconds();

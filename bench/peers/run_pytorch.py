@@ -122,9 +122,10 @@ def sorted_batches(lengths, size):
 
 def run_bulk(bert, tokenizer, texts):
     """-> seconds in all, processor seconds, seconds of the model alone, samples, tokens, vectors"""
-    warm = sorted((tokenizer.encode(t) for t in texts[:64]), key=len)
-    forward(bert, warm[:16])
-    forward(bert, warm[-16:])
+    warm = sorted((tokenizer.encode(t) for t in texts[:512]), key=len)
+    for part in (0.0, 0.5, 0.9):
+        at = int(part * len(warm))
+        forward(bert, warm[at : at + ARGS.batch])
     start, cpu = time.perf_counter(), time.process_time()
     ids = [tokenizer.encode(t) for t in texts]
     tokenized = time.perf_counter()
