@@ -1,0 +1,303 @@
+// A model folder -> tokenizer: which files there are and what they mean. The older forms are turned
+// into a tokenizer.json first, as transformers' convert_slow_tokenizer does.
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "text/sentencepiece.h"
+#include "text/tokenizer_json.h"
+#include "text/utf8.h"
+
+namespace akin::text {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+constexpr uint64_t kMaxBytes = uint64_t{1} << 30;
+
+// The small files that say how to read the large ones.
+class Settings {
+ public:
+  explicit Settings(const fs::path& folder)
+      : config_(load(folder / "tokenizer_config.json")),
+        special_(load(folder / "special_tokens_map.json")),
+        model_(load(folder / "config.json")) {}
+
+  // The class without "Fast"; guessed from the model type of config.json when it is not stated.
+  std::string tokenizer_class() const {
+    std::string name = config_ ? config_->get("tokenizer_class", "") : "";
+    if (name.ends_with("Fast")) name.resize(name.size() - 4);
+    if (!name.empty() && name != "PreTrainedTokenizer") return name;
+    static constexpr std::string_view kByModelType[][2] = {
+        {"bert", "BertTokenizer"},
+        {"distilbert", "DistilBertTokenizer"},
+        {"mpnet", "MPNetTokenizer"},
+        {"roberta", "RobertaTokenizer"},
+        {"xlm-roberta", "XLMRobertaTokenizer"},
+        {"camembert", "CamembertTokenizer"},
+        {"t5", "T5Tokenizer"},
+        {"mt5", "T5Tokenizer"},
+        {"albert", "AlbertTokenizer"},
+        {"xlnet", "XLNetTokenizer"},
+        {"mbart", "MBartTokenizer"},
+        {"gpt2", "GPT2Tokenizer"},
+    };
+    const std::string type = model_ ? model_->get("model_type", "") : "";
+    for (const auto& row : kByModelType) {
+      if (row[0] == type) return std::string(row[1]);
+    }
+    return "";
+  }
+  std::optional<bool> flag(std::string_view key) const {
+    const auto value = config_ ? config_->find(key) : std::nullopt;
+    return value && value->is_bool() ? std::optional(value->as_bool()) : std::nullopt;
+  }
+  int64_t number(std::string_view key, int64_t fallback) const {
+    return config_ ? config_->get(key, fallback) : fallback;
+  }
+  // "cls_token": a string, or an object with its content.
+  std::string special(std::string_view key, std::string_view fallback) const {
+    for (const auto* file : {&config_, &special_}) {
+      const auto value = *file ? (*file)->find(key) : std::nullopt;
+      if (!value) continue;
+      return std::string(value->is_object() ? value->at("content").as_string()
+                                            : value->as_string());
+    }
+    return std::string(fallback);
+  }
+  std::optional<size_t> max_length() const {
+    const auto value = config_ ? config_->find("model_max_length") : std::nullopt;
+    if (!value || !value->is_number()) return {};
+    const double length = value->as_double();  // an absurd 1e30 stands for "none"
+    if (!(length >= 1 && length <= 1e9)) return {};
+    return static_cast<size_t>(length);
+  }
+  uint64_t hash() const { return hash_; }
+
+ private:
+  std::optional<JsonValue> load(const fs::path& path) {
+    if (!fs::exists(path)) return {};
+    const std::string bytes = read_file(path, kMaxBytes);
+    // config.json holds much that is no business of the tokenizer: it has its own place in the
+    // fingerprint.
+    if (path.filename() != "config.json") hash_ = hash64(bytes, hash_);
+    documents_.push_back(JsonDocument::parse(bytes, path.string()));
+    return JsonValue(documents_.back());
+  }
+
+  uint64_t hash_ = 0;
+  std::vector<JsonDocument> documents_;
+  std::optional<JsonValue> config_, special_, model_;
+};
+
+Json added_token(const std::string& content, int64_t id, bool lstrip = false) {
+  return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", lstrip},
+          {"rstrip", false}, {"normalized", false}, {"special", true}};
+}
+
+int64_t id_in(const Json& vocab, const std::string& token, const std::string& where) {
+  const auto it = vocab.find(token);
+  if (it == vocab.end()) {
+    throw_error(ErrorKind::bad_format, where, "the special token {} is not in the vocabulary",
+                quote(token));
+  }
+  return it->get<int64_t>();
+}
+
+Json around_text(const Json& vocab, const std::string& cls, const std::string& sep,
+                 const std::string& where) {
+  const auto special = [&](const std::string& token) {
+    return Json{{"id", token}, {"ids", {id_in(vocab, token, where)}}, {"tokens", {token}}};
+  };
+  const auto piece = [](const std::string& token) {
+    return Json{{"SpecialToken", {{"id", token}, {"type_id", 0}}}};
+  };
+  return {{"type", "TemplateProcessing"},
+          {"single", {piece(cls), {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}, piece(sep)}},
+          {"pair", Json::array()},
+          {"special_tokens", {{cls, special(cls)}, {sep, special(sep)}}}};
+}
+
+// One token a line; its number is its id.
+Json read_vocab_txt(const std::string& bytes) {
+  std::string text;
+  repair_utf8(bytes, text);
+  Json vocab = Json::object();
+  int64_t id = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    size_t end = text.find_first_of("\r\n", begin);
+    if (end == std::string::npos) end = text.size();
+    vocab[text.substr(begin, end - begin)] = id++;
+    begin = end + (text.compare(end, 2, "\r\n") == 0 ? 2 : 1);
+  }
+  return vocab;
+}
+
+std::string wordpiece_json(const std::string& bytes, const Settings& settings,
+                           const std::string& where) {
+  const Json vocab = read_vocab_txt(bytes);
+  const bool mpnet = settings.tokenizer_class() == "MPNetTokenizer";
+  const std::string unk = settings.special("unk_token", "[UNK]");
+  const std::string cls = settings.special("cls_token", mpnet ? "<s>" : "[CLS]");
+  const std::string sep = settings.special("sep_token", mpnet ? "</s>" : "[SEP]");
+  const std::string pad = settings.special("pad_token", mpnet ? "<pad>" : "[PAD]");
+  const std::string mask = settings.special("mask_token", mpnet ? "<mask>" : "[MASK]");
+  Json added = Json::array();
+  for (const auto& token : {pad, unk, cls, sep, mask}) {
+    if (vocab.contains(token)) {
+      added.push_back(added_token(token, vocab[token].get<int64_t>(), mpnet && token == mask));
+    }
+  }
+  const bool lowercase = settings.flag("do_lower_case").value_or(true);
+  const auto strip = settings.flag("strip_accents");
+  const Json json = {
+      {"version", "1.0"},
+      {"added_tokens", added},
+      {"normalizer",
+       {{"type", "BertNormalizer"},
+        {"clean_text", true},
+        {"handle_chinese_chars", settings.flag("tokenize_chinese_chars").value_or(true)},
+        {"strip_accents", strip ? Json(*strip) : Json()},
+        {"lowercase", lowercase}}},
+      {"pre_tokenizer", {{"type", "BertPreTokenizer"}}},
+      {"post_processor", around_text(vocab, cls, sep, where)},
+      {"decoder", {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}}},
+      {"model",
+       {{"type", "WordPiece"},
+        {"unk_token", unk},
+        {"continuing_subword_prefix", "##"},
+        {"max_input_chars_per_word", 100},
+        {"vocab", vocab}}}};
+  return json.dump();
+}
+
+Json read_merges(const std::string& bytes) {
+  std::string text;
+  repair_utf8(bytes, text);
+  Json merges = Json::array();
+  for (size_t begin = 0; begin < text.size();) {
+    size_t end = text.find('\n', begin);
+    if (end == std::string::npos) end = text.size();
+    std::string line = text.substr(begin, end - begin);
+    if (line.ends_with('\r')) line.pop_back();
+    if (!line.empty() && !line.starts_with("#version")) merges.push_back(std::move(line));
+    begin = end + 1;
+  }
+  return merges;
+}
+
+std::string byte_level_json(const std::string& vocab_bytes, const std::string& merges,
+                            const Settings& settings, const std::string& where) {
+  const Json vocab = Json::parse(vocab_bytes, nullptr, /*allow_exceptions=*/false);
+  const bool sound =
+      vocab.is_object() && std::all_of(vocab.begin(), vocab.end(),
+                                       [](const Json& id) { return id.is_number_integer(); });
+  if (!sound) throw_error(ErrorKind::bad_format, where, "not a JSON object of tokens and ids");
+  const bool gpt2 = settings.tokenizer_class().starts_with("GPT2");
+  const bool prefix_space = settings.flag("add_prefix_space").value_or(false);
+  Json added = Json::array(), post;
+  if (gpt2) {
+    const std::string end = settings.special("eos_token", "<|endoftext|>");
+    if (vocab.contains(end)) added.push_back(added_token(end, vocab[end].get<int64_t>()));
+    post = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", false}};
+  } else {
+    const std::string cls = settings.special("cls_token", "<s>");
+    const std::string sep = settings.special("sep_token", "</s>");
+    const std::string mask = settings.special("mask_token", "<mask>");
+    for (const auto& token : {cls, settings.special("pad_token", "<pad>"), sep,
+                              settings.special("unk_token", "<unk>"), mask}) {
+      if (vocab.contains(token)) {
+        added.push_back(added_token(token, vocab[token].get<int64_t>(), token == mask));
+      }
+    }
+    post = {{"type", "RobertaProcessing"},
+            {"sep", {sep, id_in(vocab, sep, where)}},
+            {"cls", {cls, id_in(vocab, cls, where)}},
+            {"trim_offsets", true},
+            {"add_prefix_space", prefix_space}};
+  }
+  const Json json = {
+      {"version", "1.0"},
+      {"added_tokens", added},
+      {"pre_tokenizer",
+       {{"type", "ByteLevel"}, {"add_prefix_space", prefix_space}, {"trim_offsets", true}}},
+      {"post_processor", post},
+      {"decoder", {{"type", "ByteLevel"}}},
+      {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", read_merges(merges)}}}};
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+bool is_bert_like(const std::string& name) {
+  static constexpr std::string_view kClasses[] = {
+      "BertTokenizer",     "DistilBertTokenizer", "MPNetTokenizer",      "ElectraTokenizer",
+      "ConvBertTokenizer", "MobileBertTokenizer", "SqueezeBertTokenizer"};
+  return std::find(std::begin(kClasses), std::end(kClasses), name) != std::end(kClasses);
+}
+
+std::string sentencepiece_json(const std::string& bytes, const fs::path& path,
+                               const Settings& settings) {
+  SentencePieceConversion conversion;
+  conversion.tokenizer_class = settings.tokenizer_class();
+  // The name that only XLM-R and its kin use.
+  if (conversion.tokenizer_class.empty() && path.filename() == "sentencepiece.bpe.model") {
+    conversion.tokenizer_class = "XLMRobertaTokenizer";
+  }
+  conversion.do_lower_case = settings.flag("do_lower_case");
+  conversion.keep_accents = settings.flag("keep_accents").value_or(false);
+  const int64_t extra = settings.number("extra_ids", conversion.extra_ids);
+  if (extra < 0 || extra > 10000) {
+    throw_error(ErrorKind::bad_format, path.string(),
+                "tokenizer_config.json says extra_ids {}, expected 0 to 10000", extra);
+  }
+  conversion.extra_ids = static_cast<int32_t>(extra);
+  conversion.legacy = settings.flag("legacy").value_or(true);
+  return sentencepiece_to_tokenizer_json(read_sentencepiece(bytes, path.string()), conversion,
+                                         path.string());
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> Tokenizer::load_folder(const fs::path& folder) {
+  const Settings settings(folder);
+  TokenizerOverrides overrides;
+  overrides.max_length = settings.max_length();
+  overrides.hash = settings.hash();
+  const auto exists = [&](std::string_view name) { return fs::exists(folder / name); };
+  const auto read = [&](std::string_view name) {
+    overrides.source = std::string(name);
+    return read_file(folder / name, kMaxBytes);
+  };
+  const auto where = [&](std::string_view name) { return (folder / name).string(); };
+
+  if (exists("tokenizer.json")) {
+    if (is_bert_like(settings.tokenizer_class())) {
+      overrides.lowercase = settings.flag("do_lower_case");
+      overrides.strip_accents = settings.flag("strip_accents");
+      overrides.handle_chinese_chars = settings.flag("tokenize_chinese_chars");
+    }
+    return make_pipeline(read("tokenizer.json"), where("tokenizer.json"), overrides);
+  }
+  if (exists("vocab.txt")) {
+    const std::string json = wordpiece_json(read("vocab.txt"), settings, where("vocab.txt"));
+    return make_pipeline(json, where("vocab.txt"), overrides);
+  }
+  for (const char* name :
+       {"sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "spm.model"}) {
+    if (!exists(name)) continue;
+    const std::string json = sentencepiece_json(read(name), folder / name, settings);
+    return make_pipeline(json, where(name), overrides);
+  }
+  if (exists("vocab.json") && exists("merges.txt")) {
+    const std::string merges = read("merges.txt");
+    const std::string json =
+        byte_level_json(read("vocab.json"), merges, settings, where("vocab.json"));
+    overrides.source = "vocab.json + merges.txt";
+    return make_pipeline(json, where("vocab.json"), overrides);
+  }
+  throw_error(ErrorKind::not_found, folder.string(),
+              "no tokenizer: looked for tokenizer.json, vocab.txt, sentencepiece.bpe.model, "
+              "spiece.model, tokenizer.model, and vocab.json with merges.txt");
+}
+
+}  // namespace akin::text
