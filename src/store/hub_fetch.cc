@@ -1,0 +1,269 @@
+// See hub_fetch.h: what to load, where it goes in the cache, locks and links. The network part is
+// hub_download.cc.
+#include "store/hub_fetch.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <thread>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "store/hub_download.h"
+#include "store/hub_files.h"
+
+namespace akin::store {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr size_t kMaxFiles = 100'000;
+
+// flock on .locks/<repo>/<etag>.lock, as huggingface_hub takes it, so that two loaders do not
+// write one blob.
+class BlobLock {
+ public:
+  explicit BlobLock(const fs::path& path) {
+    fs::create_directories(path.parent_path());
+    fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd_ < 0) {
+      throw_error(ErrorKind::io, path.string(), "cannot create: {}", std::strerror(errno));
+    }
+    while (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK && errno != EINTR) return;  // a file system without locks
+      try {
+        check_interrupted();
+      } catch (...) {
+        ::close(fd_);
+        throw;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+  }
+  ~BlobLock() { ::close(fd_); }
+  BlobLock(const BlobLock&) = delete;
+  BlobLock& operator=(const BlobLock&) = delete;
+
+ private:
+  int fd_ = -1;
+};
+
+class ModelFetcher {
+ public:
+  ModelFetcher(std::string_view repo, const HubEnv& env, const FetchOptions& options)
+      : repo_(repo),
+        env_(env),
+        options_(options),
+        at_(repo_folder(env, repo)),
+        hub_(env, options) {}
+
+  FetchReport run() {
+    list_repository();
+    report_.folder = at_ / "snapshots" / report_.commit;
+    const bool has_modules = sizes_.contains("modules.json");
+    if (has_modules && !options_.dry_run) fetch_file("modules.json");
+    choose_files(has_modules);
+    if (options_.dry_run) return report_;
+    for (const std::string& file : report_.files) {
+      if (has_modules && file == "modules.json") continue;
+      fetch_file(file);
+    }
+    finish();
+    return report_;
+  }
+
+ private:
+  std::string where() const { return fmt::format("{}@{}", repo_, options_.revision); }
+
+  void list_repository() {
+    const std::string url = fmt::format("{}/api/models/{}/revision/{}?blobs=true", env_.endpoint,
+                                        repo_, url_escape(options_.revision));
+    const JsonDocument document = JsonDocument::parse(hub_.get_text(url, where()), where());
+    const JsonValue root(document);
+    report_.commit = root.at("sha").as_string();
+    if (!is_commit_hash(report_.commit)) {
+      throw_error(ErrorKind::bad_format, where(), "the hub names commit {}, expected 40 digits",
+                  quote(report_.commit));
+    }
+    for (const JsonValue& sibling : root.at("siblings").items()) {
+      const std::string_view name = sibling.at("rfilename").as_string();
+      if (!is_safe_repo_path(name) || sizes_.size() >= kMaxFiles) {
+        throw_error(ErrorKind::bad_format, where(),
+                    "the hub lists the file {}, which would leave its folder; nothing was loaded",
+                    quote(name));
+      }
+      const int64_t size = sibling.get("size", -1);
+      sizes_.insert_or_assign(std::string(name), size);
+    }
+  }
+
+  std::vector<std::string> module_paths() const {
+    std::vector<std::string> out;
+    const fs::path path = report_.folder / "modules.json";
+    const JsonDocument document = JsonDocument::load(path, 16 << 20);
+    for (const JsonValue& item : JsonValue(document).items()) {
+      std::string module = item.get("path", "");
+      if (is_safe_repo_path(module)) out.push_back(std::move(module));
+    }
+    return out;
+  }
+
+  void choose_files(bool has_modules) {
+    std::vector<std::string> all;
+    for (const auto& [name, size] : sizes_) all.push_back(name);
+    report_.files = needed_model_files(
+        all, has_modules && !options_.dry_run ? module_paths() : std::vector<std::string>());
+    const bool weights =
+        std::any_of(report_.files.begin(), report_.files.end(), [](const std::string& name) {
+          return name.ends_with(".safetensors") || name.ends_with(".bin");
+        });
+    if (!weights) {
+      throw_error(
+          ErrorKind::unsupported, where(),
+          "the repository has no weights that akin reads (model.safetensors or "
+          "pytorch_model.bin); it has: {}",
+          fmt::join(all.begin(),
+                    all.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(all.size(), 20)),
+                    ", "));
+    }
+    bool known = true;
+    for (const std::string& file : report_.files) {
+      const int64_t size = sizes_.at(file);
+      known = known && size >= 0;
+      report_.bytes_total += static_cast<uint64_t>(std::max<int64_t>(size, 0));
+    }
+    if (!known) report_.bytes_total = 0;
+  }
+
+  void show(int64_t bytes) {
+    done_ += bytes;
+    if (!options_.progress) return;
+    options_.progress({"fetching", static_cast<uint64_t>(std::max<int64_t>(done_, 0)),
+                       report_.bytes_total, "bytes"});
+  }
+
+  void fetch_file(const std::string& path) {
+    const fs::path link = report_.folder / path;
+    if (fs::exists(link)) {
+      ++report_.reused;
+      show(std::max<int64_t>(sizes_.at(path), 0));
+      return;
+    }
+    std::string url = fmt::format("{}/{}/resolve/{}", env_.endpoint, repo_, report_.commit);
+    for (size_t begin = 0; begin <= path.size();) {
+      const size_t slash = std::min(path.find('/', begin), path.size());
+      url += "/" + url_escape(std::string_view(path).substr(begin, slash - begin));
+      begin = slash + 1;
+    }
+    const HubFile file = hub_.describe(url, path, report_.commit);
+    const fs::path blob = at_ / "blobs" / file.etag;
+    const BlobLock lock(env_.cache / ".locks" / at_.filename() / (file.etag + ".lock"));
+    if (fs::exists(blob)) {
+      ++report_.reused;
+      show(std::max<int64_t>(sizes_.at(path), 0));
+    } else {
+      load_blob(url, file, blob);
+    }
+    place(blob, path, link);
+  }
+
+  void load_blob(const std::string& url, const HubFile& file, const fs::path& blob) {
+    fs::create_directories(blob.parent_path());
+    fs::path partial = blob;
+    partial += ".incomplete";
+    check_space(file, partial);
+    std::error_code ignored;
+    if (const auto left = fs::file_size(partial, ignored); !ignored) {
+      received_ -= static_cast<int64_t>(left);  // of an earlier run; download() reports it
+    }
+    hub_.download(url, file, partial, [&](int64_t bytes) {
+      received_ += bytes;
+      show(bytes);
+    });
+    fs::rename(partial, blob);
+  }
+
+  static void check_space(const HubFile& file, const fs::path& partial) {
+    struct statvfs info {};
+    if (file.size < 0 || ::statvfs(partial.parent_path().c_str(), &info) != 0) return;
+    std::error_code ignored;
+    const auto have = fs::exists(partial) ? fs::file_size(partial, ignored) : 0;
+    const auto needed = static_cast<uint64_t>(file.size) - std::min<uint64_t>(have, file.size);
+    const uint64_t free = uint64_t{info.f_bavail} * info.f_frsize;
+    if (needed > free) {
+      throw_error(ErrorKind::io, file.path, "needs {} MB more, but the disk of {} has {} MB free",
+                  needed / 1'000'000 + 1, partial.parent_path().string(), free / 1'000'000);
+    }
+  }
+
+  // snapshots/<commit>/<path> -> ../../blobs/<etag>, a copy where links are not wanted.
+  void place(const fs::path& blob, const std::string& path, const fs::path& link) const {
+    fs::create_directories(link.parent_path());
+    fs::path temporary = link;
+    temporary += fmt::format(".{}.tmp", ::getpid());
+    std::error_code failed;
+    fs::remove(temporary, failed);
+    std::string target = "../../";
+    for (const char c : path) {
+      if (c == '/') target += "../";
+    }
+    failed.clear();
+    if (env_.symlinks) {
+      fs::create_symlink(target + "blobs/" + blob.filename().string(), temporary, failed);
+    }
+    if (!env_.symlinks || failed) fs::copy_file(blob, temporary);
+    fs::rename(temporary, link);
+  }
+
+  void finish() {
+    const fs::path tag = env_.cache / "CACHEDIR.TAG";
+    if (!fs::exists(tag)) {
+      write_file(tag,
+                 "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of models; it may be "
+                 "deleted and filled again.\n");
+    }
+    report_.bytes_downloaded = static_cast<uint64_t>(std::max<int64_t>(received_, 0));
+    if (options_.revision == report_.commit) return;
+    const fs::path ref = at_ / "refs" / options_.revision;
+    fs::create_directories(ref.parent_path());
+    write_file(ref, report_.commit);
+  }
+
+  const std::string repo_;
+  const HubEnv& env_;
+  const FetchOptions& options_;
+  const fs::path at_;
+  HubConnection hub_;
+  FetchReport report_;
+  std::map<std::string, int64_t> sizes_;  // every file of the repository; -1: not said
+  int64_t done_ = 0, received_ = 0;
+};
+
+}  // namespace
+
+FetchReport fetch_model(std::string_view repo, const HubEnv& env, const FetchOptions& options) {
+  if (!is_repo_id(repo)) {
+    throw_error(ErrorKind::usage, repo, "is no name of a model on a hub; expected org/model");
+  }
+  check_revision(options.revision);
+  if (env.offline()) {
+    throw_error(ErrorKind::usage, env.offline_because,
+                "akin fetch needs the network; unset it, or fetch {} on a machine with network "
+                "and copy {}",
+                repo, repo_folder(env, repo).string());
+  }
+  try {
+    return ModelFetcher(repo, env, options).run();
+  } catch (const fs::filesystem_error& error) {
+    throw_error(ErrorKind::io, error.path1().string(), "{}", error.code().message());
+  }
+}
+
+}  // namespace akin::store
