@@ -29,7 +29,9 @@ TEST(UnigramTrie, FindsEveryKeyAndNothingElse) {
       const auto it = expected.find(key);
       const auto found = trie.find(key);
       ASSERT_EQ(found.has_value(), it != expected.end());
-      if (found) ASSERT_EQ(*found, it->second);
+      if (found) {
+        ASSERT_EQ(*found, it->second);
+      }
     }
     for (const auto& [key, id] : expected) ASSERT_EQ(trie.find(key), id);
   }
