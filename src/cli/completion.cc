@@ -69,8 +69,8 @@ std::string zsh_script() {
       "#compdef akin\n# zsh completion for akin, written by: akin completion zsh\n_akin() {\n  "
       "local -a verbs=(\n";
   for (const auto name : command_names()) {
-    out += fmt::format("    {}\n", single_quoted(fmt::format("{}:{}", name, zsh_help(make_command(name)->info().summary))) +
-           "\n";
+    const std::string words = zsh_help(make_command(name)->info().summary);
+    out += fmt::format("    {}\n", single_quoted(fmt::format("{}:{}", name, words)));
   }
   out +=
       "  )\n  if ((CURRENT == 2)); then\n    _describe verb verbs\n    return\n  fi\n  local "

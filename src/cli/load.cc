@@ -61,32 +61,6 @@ std::optional<PoolingSpec> parse_pooling(const std::string& words) {
   return spec;
 }
 
-std::vector<std::string> expand(const std::vector<std::string>& files) {
-  std::vector<std::string> out;
-  for (const auto& file : files) {
-    std::error_code error;
-    if (file == "-" || !fs::is_directory(file, error)) {
-      out.push_back(file);
-      continue;
-    }
-    const size_t before = out.size();
-    for (fs::recursive_directory_iterator
-             it(file, fs::directory_options::skip_permission_denied, error),
-         end;
-         !error && it != end; it.increment(error)) {
-      std::error_code ignored;
-      const auto name = it->path().filename().string();
-      if (name.starts_with('.')) {
-        if (it->is_directory(ignored)) it.disable_recursion_pending();
-        continue;
-      }
-      if (it->is_regular_file(ignored)) out.push_back(it->path().string());
-    }
-    std::sort(out.begin() + static_cast<std::ptrdiff_t>(before), out.end());
-  }
-  return out;
-}
-
 }  // namespace
 
 std::span<const std::string_view> choices(Side) { return kSideWords; }
@@ -126,13 +100,21 @@ fs::path resolve_model_folder(const std::string& model) {
     throw_error(ErrorKind::usage, "--model", "{} is a file; give the folder that holds the model",
                 quote(model));
   }
-  return store::resolve_model(model);
+  const size_t at = model.find('@');
+  const std::string revision = at == std::string::npos ? "main" : model.substr(at + 1);
+  return store::resolve_model(model.substr(0, at), store::hub_env(), revision);
 }
 
 model::Model load_model(const ModelOptions& options) {
   model::LoadOptions load;
   load.pooling = parse_pooling(options.pooling);
-  return model::load_model(resolve_model_folder(options.model), load);
+  const auto folder = resolve_model_folder(options.model);
+  auto model = model::load_model(folder, load);
+  std::error_code error;  // a snapshot's folder is named by its commit: the repository says more
+  if (!fs::exists(options.model, error) && folder.filename() != options.model) {
+    model.name = options.model;
+  }
+  return model;
 }
 
 std::unique_ptr<Encoder> load_encoder(const ModelOptions& options) {
@@ -199,16 +181,18 @@ InputReader::InputReader(std::vector<std::string> files, const InputOptions& opt
     }
     files.emplace_back("-");
   }
-  files_ = expand(files);
+  files_ = std::move(files);
+  bool unknown_size = false;
   for (const auto& file : files_) {
     std::error_code error;
-    const auto size = file == "-" ? 0 : fs::file_size(file, error);
-    if (file != "-" && error && !fs::exists(file)) {
-      throw_error(ErrorKind::not_found, file, "no such file or folder");
-    }
+    if (file == "-") continue;
+    if (!fs::exists(file, error)) throw_error(ErrorKind::not_found, file, "no such file or folder");
+    const bool plain = fs::is_regular_file(file, error);
+    const auto size = plain ? fs::file_size(file, error) : 0;
     bytes_total_ += error ? 0 : size;
+    unknown_size = unknown_size || !plain;
   }
-  if (std::find(files_.begin(), files_.end(), "-") != files_.end()) bytes_total_ = 0;
+  if (unknown_size || files_.front() == "-" || files_.back() == "-") bytes_total_ = 0;
 }
 
 bool InputReader::next(InputText& text) {
@@ -226,14 +210,10 @@ bool InputReader::next(InputText& text) {
     if (source_->next(row_)) {
       text.line = row_.line;
       text.id = std::move(row_.id);
-      text.text.clear();
-      for (size_t i = 0; i < row_.values.size(); ++i) {
-        if (i > 0 && !text.text.empty() && !row_.values[i].empty()) text.text += ' ';
-        if (text.text.empty()) {
-          text.text = std::move(row_.values[i]);
-        } else {
-          text.text += row_.values[i];
-        }
+      text.text = row_.values.empty() ? std::string() : std::move(row_.values[0]);
+      for (size_t i = 1; i < row_.values.size(); ++i) {
+        if (!text.text.empty() && !row_.values[i].empty()) text.text += ' ';
+        text.text += row_.values[i];
       }
       return true;
     }

@@ -31,7 +31,7 @@ struct ModelOptions {
   template <typename Visitor>
   void model_field(Visitor& v) {
     v("model=MODEL", model,
-      "model folder, name of a model that akin ships, or repository id in the Hugging Face cache");
+      "model folder, name of a model that akin ships, or ORG/NAME[@REVISION] in the Hugging Face cache");
     v("pooling=MODE", pooling,
       "pooling for a folder that names none: cls, mean, max, mean_sqrt_len, weighted_mean or "
       "last_token, joined by +");
@@ -98,8 +98,8 @@ struct InputText {
   uint64_t line = 0;
 };
 
-// Texts from files, folders (all files below, in name order) or stdin ("-", or nothing when stdin
-// is not a terminal), one after another. Not thread-safe.
+// Texts from files, folders (each .txt and .md file below is one text) or stdin ("-", or nothing
+// when stdin is not a terminal), one after another. Not thread-safe.
 class InputReader {
  public:
   // Errors: usage, when there is no input at all; not_found.

@@ -23,7 +23,7 @@ struct QuantizeOptions {
   template <typename Visitor>
   void fields(Visitor& v) {
     v("model=MODEL", model,
-      "model folder, name of a model that akin ships, or repository id in the Hugging Face cache");
+      "model folder, name of a model that akin ships, or ORG/NAME[@REVISION] in the Hugging Face cache");
     v("out=DIR", out, "the folder to write");
     v("force", force, "write into a folder that is not empty");
     v("dry-run", dry_run, "say what would be written, write nothing");

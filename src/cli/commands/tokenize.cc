@@ -23,7 +23,7 @@ struct TokenizeOptions {
     v("+texts=TEXT", texts, "texts; without any, rows of stdin or of --file");
     v("file=FILE", file, "read rows of these files, or of stdin for -");
     v("model=MODEL", model,
-      "model folder, name of a model that akin ships, or repository id in the Hugging Face cache");
+      "model folder, name of a model that akin ships, or ORG/NAME[@REVISION] in the Hugging Face cache");
     v("[no-]special", special, "add the model's special tokens, such as [CLS] and [SEP]");
     v("count", count, "print only the number of tokens of each text");
     input.fields(v);

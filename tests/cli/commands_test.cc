@@ -1,0 +1,260 @@
+// The other verbs end to end on the shipped models.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "run_program.h"
+
+namespace akin::cli_test {
+namespace {
+
+using nlohmann::json;
+
+TEST(Similarity, TwoTextsGiveOneNumber) {
+  const auto near =
+      run({"similarity", "--model", kModel, "a cat sat on the mat", "a kitten rested on the rug"});
+  const auto far =
+      run({"similarity", "--model", kModel, "a cat sat on the mat", "quarterly tax report"});
+  ASSERT_EQ(near.code, 0) << near.err;
+  EXPECT_GT(std::stod(near.out), std::stod(far.out));
+}
+
+TEST(Similarity, ChineseModelRanksAsPeopleWould) {
+  const auto result = run({"similarity", "--json", "--model", kChineseModel, "今天天气很好",
+                           "今天天气不错", "股票价格下跌"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto scores = json::parse(result.out).at("scores");
+  EXPECT_GT(scores[0][1].get<double>(), scores[0][2].get<double>());
+  EXPECT_NEAR(scores[1][1].get<double>(), 1, 1e-5);
+}
+
+TEST(Similarity, TableOfLinesIsColouredOnlyOnRequest) {
+  const Run lines{.arguments = {"similarity", "--model", kModel, "--lines", "-"},
+                  .input = "red fox\nbrown fox\ntax report\n"};
+  const auto plain = run(lines);
+  ASSERT_EQ(plain.code, 0) << plain.err;
+  EXPECT_EQ(plain.out.find('\x1b'), std::string::npos);
+  auto coloured = lines;
+  coloured.arguments.insert(coloured.arguments.end(), {"--color", "always"});
+  EXPECT_NE(run(coloured).out.find("\x1b[30;48;5;"), std::string::npos);
+}
+
+TEST(Similarity, PairsWithAndWithoutAHeader) {
+  const TemporaryFolder folder;
+  const auto bare = folder.write("bare.tsv", "red fox\tbrown fox\nred fox\ttax report\n");
+  const auto named = folder.write(
+      "named.tsv", "sentence1\tscore\tsentence2\nred fox\t5\tbrown fox\nred fox\t0\ttax report\n");
+  const auto objects = folder.write(
+      "pairs.jsonl",
+      "{\"s1\":\"red fox\",\"s2\":\"brown fox\"}\n{\"s1\":\"red fox\",\"s2\":\"tax report\"}\n");
+  const auto a = run({"similarity", "--model", kModel, "--pairs", bare});
+  const auto b = run({"similarity", "--model", kModel, "--pairs", named});
+  const auto c = run({"similarity", "--model", kModel, "--pairs", objects});
+  ASSERT_EQ(a.code, 0) << a.err;
+  ASSERT_EQ(b.code, 0) << b.err;
+  ASSERT_EQ(c.code, 0) << c.err;
+  EXPECT_EQ(a.out, b.out);
+  EXPECT_EQ(a.out, c.out);
+  const auto torn = folder.write("torn.tsv", "a\tb\nno tab here\n");
+  const auto bad = run({"similarity", "--model", kModel, "--pairs", torn});
+  EXPECT_EQ(bad.code, 1);
+  EXPECT_NE(bad.err.find("torn.tsv:2"), std::string::npos) << bad.err;
+}
+
+TEST(Similarity, NeedsSomethingToCompare) {
+  EXPECT_EQ(run({"similarity", "--model", kModel}).code, 2);
+  EXPECT_EQ(run({"similarity", "--model", kModel, "alone"}).code, 2);
+}
+
+const std::string kDocuments =
+    "a program that plays songs and music files\nan editor for photos and pictures\na compiler for "
+    "the C language\n"
+    "a shell for the command line\na firewall that protects networks\n";
+
+TEST(Search, FindsByMeaning) {
+  const TemporaryFolder folder;
+  const auto documents = folder.write("documents.txt", kDocuments);
+  const auto result = run({"search", "--model", kModel, "music player", documents, "--k", "2"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.out.find("documents.txt:1\ta program that plays songs"), std::string::npos)
+      << result.out;
+  EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 2);
+}
+
+TEST(Search, JsonVectorsAndCacheAgree) {
+  const TemporaryFolder folder;
+  const auto documents = folder.write("documents.txt", kDocuments);
+  ASSERT_EQ(run({"embed", "--model", kModel, documents, "--out", folder.file("v.npy")}).code, 0);
+  const std::vector<std::string> base = {"search",  "--json",      "--model", kModel,
+                                         "--query", "edit photos", documents};
+  const auto hits = [&](std::vector<std::string> more) {
+    auto arguments = base;
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto result =
+        run(Run{.arguments = arguments, .environment = {{"XDG_CACHE_HOME", folder.file("cache")}}});
+    EXPECT_EQ(result.code, 0) << result.err;
+    return std::pair(json::parse(result.out).at("hits"), result.err);
+  };
+  const auto computed = hits({});
+  EXPECT_EQ(computed.first[0].at("line"), 2);
+  EXPECT_EQ(hits({"--vectors", folder.file("v.npy")}).first, computed.first);
+  EXPECT_EQ(hits({"--cache"}).first, computed.first);
+  const auto again = hits({"--cache"});
+  EXPECT_EQ(again.first, computed.first);
+  EXPECT_NE(again.second.find("cached"), std::string::npos) << again.second;
+}
+
+TEST(Search, RefusesVectorsThatDoNotFit) {
+  const TemporaryFolder folder;
+  const auto documents = folder.write("documents.txt", kDocuments);
+  ASSERT_EQ(
+      run({"embed", "--model", kModel, "--text", "one", "--out", folder.file("one.npy")}).code, 0);
+  const auto result = run({"search", "--model", kModel, "--query", "x", documents, "--vectors",
+                           folder.file("one.npy")});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_NE(result.err.find("expected 5 of 64"), std::string::npos) << result.err;
+  ASSERT_EQ(run({"embed", "--model", kModel, documents, "--out", folder.file("v.npy")}).code, 0);
+  auto record = json::parse(read(folder.file("v.npy.config.json")));
+  record["model"]["fingerprint"] = "other";
+  folder.write("v.npy.config.json", record.dump());
+  const auto other = run(
+      {"search", "--model", kModel, "--query", "x", documents, "--vectors", folder.file("v.npy")});
+  EXPECT_EQ(other.code, 2);
+  EXPECT_NE(other.err.find("--allow-mismatch"), std::string::npos) << other.err;
+}
+
+TEST(Search, ManyQueriesFromAFile) {
+  const TemporaryFolder folder;
+  const auto documents = folder.write("documents.txt", kDocuments);
+  const auto queries = folder.write("queries.txt", "play a song\nprotect my network\n");
+  const auto result =
+      run({"search", "--model", kModel, "--queries", queries, documents, "--k", "1"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.out.find("play a song\t"), std::string::npos);
+  EXPECT_NE(result.out.find("documents.txt:5"), std::string::npos) << result.out;
+}
+
+TEST(Tokenize, GivesIdsTokensAndOffsets) {
+  const auto result = run({"tokenize", "--json", "--model", kModel, "hello world"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto line = json::parse(result.out);
+  ASSERT_EQ(line.at("ids").size(), line.at("tokens").size());
+  EXPECT_EQ(line.at("end").back(), 11);
+  const auto count = run({"tokenize", "--count", "--model", kModel, "hello world"});
+  EXPECT_EQ(std::stoul(count.out), line.at("ids").size());
+}
+
+TEST(Tokenize, OneCharacterATokenInTheChineseModel) {
+  const auto result = run({"tokenize", "--json", "--model", kChineseModel, "图像 abc2"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(json::parse(result.out).at("tokens"),
+            (std::vector<std::string>{"图", "像", "a", "b", "c", "2"}));
+}
+
+TEST(Info, TellsTheFacts) {
+  const auto result = run({"info", "--json", kModel});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto facts = json::parse(result.out);
+  EXPECT_EQ(facts.at("dims"), 64);
+  EXPECT_EQ(facts.at("name"), "static-en-64");
+  EXPECT_NE(run({"info", kModel}).out.find("fingerprint"), std::string::npos);
+  EXPECT_NE(run({"info", "--list"}).out.find("static-zh-200"), std::string::npos);
+}
+
+TEST(Doctor, SoundFolderPassesAndRecordsAreCompared) {
+  const TemporaryFolder folder;
+  std::filesystem::copy(kModel, folder.path() / "model");
+  const auto model = folder.file("model");
+  const auto first = run({"doctor", model, "--write-probe"});
+  EXPECT_EQ(first.code, 0) << first.out << first.err;
+  EXPECT_TRUE(std::filesystem::exists(model + "/akin_probe.json"));
+  const auto second = run({"doctor", "--json", model});
+  EXPECT_EQ(second.code, 0) << second.out;
+  EXPECT_EQ(second.out.find("\"fail\""), std::string::npos) << second.out;
+  auto record = json::parse(read(model + "/akin_probe.json"));
+  record["vectors"][0][0] = record["vectors"][0][0].get<double>() + 0.01;
+  folder.write("model/akin_probe.json", record.dump());
+  const auto third = run({"doctor", model});
+  EXPECT_EQ(third.code, 1);
+  EXPECT_NE(third.out.find("fail  probe"), std::string::npos) << third.out;
+}
+
+TEST(Doctor, NamesWhatIsWrongWithAFolder) {
+  const TemporaryFolder folder;
+  std::filesystem::copy(kModel, folder.path() / "model");
+  std::filesystem::resize_file(folder.path() / "model" / "model.safetensors", 1000);
+  const auto torn = run({"doctor", folder.file("model")});
+  EXPECT_EQ(torn.code, 1);
+  EXPECT_NE(torn.out.find("model.safetensors"), std::string::npos) << torn.out;
+  // The tokenizer of another model: more ids than rows, or another vocabulary.
+  std::filesystem::copy_file(std::filesystem::path(kModel) / "model.safetensors",
+                             folder.path() / "model" / "model.safetensors",
+                             std::filesystem::copy_options::overwrite_existing);
+  const std::string tokenizer = read(std::filesystem::path(kModel) / "tokenizer.json");
+  folder.write("model/tokenizer.json", tokenizer.substr(0, tokenizer.size() / 2));
+  const auto half = run({"doctor", folder.file("model")});
+  EXPECT_EQ(half.code, 1);
+  EXPECT_NE(half.out.find("tokenizer.json"), std::string::npos) << half.out;
+}
+
+TEST(Bench, PrintsOneJsonLine) {
+  const TemporaryFolder folder;
+  const auto texts = folder.write("texts.txt", kDocuments);
+  for (const char* mode : {"bulk", "query"}) {
+    const auto result =
+        run({"bench", "--json", "--model", kModel, "--texts", texts, "--threads", "1", "--mode",
+             mode, "--seconds", "1", "--dump", folder.file("d.npy")});
+    ASSERT_EQ(result.code, 0) << result.err;
+    const auto line = json::parse(result.out);
+    EXPECT_EQ(line.at("peer"), "akin");
+    EXPECT_GT(line.at("tokens_per_s").get<double>(), 0);
+    EXPECT_GT(line.at("p50_ms").get<double>(), 0);
+    EXPECT_TRUE(std::filesystem::exists(folder.file("d.npy")));
+  }
+}
+
+TEST(Help, DocsAreWhatTheProgramSays) {
+  const auto result = run({"help", "--markdown"});
+  ASSERT_EQ(result.code, 0);
+  EXPECT_EQ(result.out, read("docs/cli.md"))
+      << "write it again: akin help --markdown > docs/cli.md";
+}
+
+TEST(Help, EveryVerbHasHelpAManEntryAndCompletion) {
+  const auto list = run({"help", "--list"});
+  const auto man = run({"help", "--man"});
+  const auto bash = run({"completion", "bash"});
+  EXPECT_EQ(run({"completion", "zsh"}).code, 0);
+  EXPECT_EQ(run({"completion", "fish"}).code, 0);
+  EXPECT_EQ(run({"completion", "tcsh"}).code, 2);
+  std::istringstream verbs(list.out);
+  for (std::string verb; std::getline(verbs, verb);) {
+    const auto help = run({verb, "--help"});
+    EXPECT_EQ(help.code, 0) << verb;
+    EXPECT_NE(help.out.find("Usage: akin " + verb), std::string::npos);
+    EXPECT_NE(help.out.find("Examples:"), std::string::npos) << verb;
+    EXPECT_NE(man.out.find(".SH " + verb), std::string::npos) << verb;
+    EXPECT_NE(bash.out.find(verb), std::string::npos) << verb;
+  }
+  EXPECT_EQ(run({"--version"}).code, 0);
+  EXPECT_EQ(run({"--help"}).code, 0);
+  EXPECT_EQ(run(std::vector<std::string>{}).code, 0);
+}
+
+TEST(Completion, BashScriptCompletes) {
+  const TemporaryFolder folder;
+  const auto script = folder.write("akin.bash", run({"completion", "bash"}).out);
+  const auto complete = [&](const std::string& words, int at) {
+    const std::string command = "bash -c 'source " + script + "; COMP_WORDS=(" + words +
+                                "); COMP_CWORD=" + std::to_string(at) +
+                                "; _akin; echo ${COMPREPLY[@]}' > " + folder.file("out");
+    EXPECT_EQ(std::system(command.c_str()), 0);
+    return read(folder.file("out"));
+  };
+  EXPECT_EQ(complete("akin emb", 1), "embed\n");
+  EXPECT_EQ(complete("akin embed --trunc", 2), "--truncate\n");
+  EXPECT_EQ(complete("akin embed --truncate l", 3), "left\n");
+}
+
+}  // namespace
+}  // namespace akin::cli_test
