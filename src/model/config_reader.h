@@ -39,6 +39,7 @@ class ConfigReader {
   void ignore(std::initializer_list<std::string_view> keys);
   // Errors: unsupported, unless the key is absent, null or equal to `only`.
   void require(std::string_view key, std::string_view only);
+  void require(std::string_view key, const char* only) { require(key, std::string_view(only)); }
   void require(std::string_view key, bool only);
 
   std::vector<std::string> unread() const;  // in file order
