@@ -1,7 +1,9 @@
-// Viterbi over byte positions, in float64 and with the ties of the reference (a later path must be
+// Viterbi over characters, in float64 and with the ties of the reference (a later path must be
 // strictly better). Where every path meets, the part before is emitted, so memory follows the
 // longest stretch without such a point, not the text. Words go through a per-thread cache.
 #include "text/unigram.h"
+
+#include <simdjson.h>
 
 #include <algorithm>
 #include <array>
@@ -22,9 +24,22 @@ constexpr uint32_t kUnset = 0xFFFFFFFF;
 constexpr size_t kWindow = 2048;               // positions that are worked on at a time
 constexpr size_t kKeptEnds = size_t{1} << 16;  // scratch kept between calls
 
-size_t character_bytes(char lead) {
-  const auto byte = static_cast<uint8_t>(lead);
-  return byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
+struct Character {
+  uint32_t codepoint;
+  size_t bytes;
+};
+
+// The character at pos of valid UTF-8; a cut one is read as far as it goes.
+Character character_at(std::string_view text, size_t pos) {
+  const auto at = [&](size_t i) {
+    return pos + i < text.size() ? static_cast<uint8_t>(text[pos + i]) & 0x3Fu : 0u;
+  };
+  const uint32_t a = static_cast<uint8_t>(text[pos]);
+  const size_t left = text.size() - pos;
+  if (a < 0x80) return {a, 1};
+  if (a < 0xE0) return {(a & 0x1F) << 6 | at(1), std::min<size_t>(2, left)};
+  if (a < 0xF0) return {(a & 0xF) << 12 | at(1) << 6 | at(2), std::min<size_t>(3, left)};
+  return {(a & 7) << 18 | at(1) << 12 | at(2) << 6 | at(3), std::min<size_t>(4, left)};
 }
 
 bool starts_with_meta(std::string_view text, size_t pos) {
@@ -59,15 +74,17 @@ constexpr SeparatorTables kSeparators;
 
 }  // namespace
 
-// Scratch of a thread.
+// Scratch of a thread. Positions are characters, counted from the start of the window.
 struct Unigram::Search {
-  struct End {  // the best path that ends at a position
+  struct End {  // the best path that ends before a character
     double score;
-    uint64_t back;  // where its last token starts, from the base of the window << 32 | the token
+    uint64_t back;  // where its last token starts << 32 | the token
   };
   struct Step {
     uint32_t start, end, id;
   };
+  std::vector<uint32_t> codes;    // of the characters, then a 0
+  std::vector<uint32_t> offsets;  // of the characters in the piece, then the end
   std::vector<End> ends;
   std::vector<Step> steps;  // a part of the best path, last step first
   std::string piece;        // U+2581 and a word
@@ -77,53 +94,80 @@ struct Unigram::Search {
     static thread_local Search search;
     return search;
   }
+  void reserve(size_t characters) {
+    if (ends.size() > characters) return;
+    codes.resize(characters + 1);
+    offsets.resize(characters + 1);
+    ends.resize(characters + 1);
+  }
   void release_large() {
-    if (ends.size() > kKeptEnds) ends = {};
+    if (ends.size() > kKeptEnds) ends = {}, codes = offsets = {};
     if (steps.capacity() > kKeptEnds) steps = {};
     if (piece.capacity() > kKeptEnds) piece = {};
   }
 };
 
-Unigram::Unigram(const UnigramVocab& vocab, const std::string& where) : unk_id_(vocab.unk_id) {
-  if (vocab.tokens.empty() || vocab.tokens.size() >= UnigramTrie::kMaxKeys) {
+// The part of a piece that is worked on, and what is known of its paths.
+struct Unigram::Window {
+  size_t size = 0;   // characters
+  size_t pos = 0;    // the first one that no token has been tried at
+  size_t reach = 0;  // no path goes on after this one
+  size_t cut = 0;    // the last one so far that every path goes through
+};
+
+Unigram::Unigram(const UnigramVocab& vocab, const std::string& where)
+    : scores_(vocab.scores), unk_id_(vocab.unk_id), instance_(WordCache::next_instance()) {
+  const size_t size = vocab.tokens.size();
+  AKIN_CHECK(vocab.scores.size() == size);
+  if (size == 0 || size > UnigramTrie::kMaxKeys) {
     throw_error(ErrorKind::bad_format, where, "the vocabulary has {} tokens, expected 1 to {}",
-                vocab.tokens.size(), UnigramTrie::kMaxKeys - 1);
+                size, UnigramTrie::kMaxKeys);
   }
-  AKIN_CHECK(vocab.scores.size() == vocab.tokens.size());
-  if (unk_id_ && (*unk_id_ < 0 || static_cast<size_t>(*unk_id_) >= vocab.tokens.size())) {
+  if (unk_id_ && (*unk_id_ < 0 || static_cast<size_t>(*unk_id_) >= size)) {
     throw_error(ErrorKind::bad_format, where, "unk_id is {}, but there are {} tokens", *unk_id_,
-                vocab.tokens.size());
+                size);
   }
+  keep_tokens(vocab, where);
   double min_score = kMaxScore;
-  begin_.reserve(vocab.tokens.size() + 1);
-  for (size_t i = 0; i < vocab.tokens.size(); ++i) {
-    const double score = vocab.scores[i];
+  for (size_t i = 0; i < size; ++i) {
+    const double score = scores_[i];
     if (!(std::abs(score) <= kMaxScore)) {
       throw_error(ErrorKind::bad_format, where, "token {} has the score {}, expected a number", i,
                   score);
     }
     min_score = std::min(min_score, score);
-    if (bytes_.size() + vocab.tokens[i].size() > 0xFFFFFFFF) {
-      throw_error(ErrorKind::unsupported, where, "the vocabulary is larger than 4 GiB");
-    }
-    begin_.push_back(static_cast<uint32_t>(bytes_.size()));
-    bytes_ += vocab.tokens[i];
+    float_scores_ = float_scores_ && static_cast<double>(static_cast<float>(score)) == score;
   }
-  begin_.push_back(static_cast<uint32_t>(bytes_.size()));
-  scores_ = vocab.scores;
-  no_token_ = static_cast<uint32_t>(scores_.size());
-  scores_.push_back(-std::numeric_limits<double>::infinity());
   unk_score_ = min_score - kUnknownPenalty;
-  trie_ = UnigramTrie(vocab.tokens, no_token_);
-  for (const std::string_view token : vocab.tokens) {
-    max_token_bytes_ = std::max(max_token_bytes_, token.size());
-  }
+  trie_ = UnigramTrie(vocab.tokens, scores_, where);
   if (vocab.byte_fallback) {
     for (int byte = 0; byte < 256; ++byte) {
       byte_ids_.push_back(token_id(fmt::format("<0x{:02X}>", byte)).value_or(-1));
     }
   }
-  instance_ = WordCache::next_instance();
+}
+
+void Unigram::keep_tokens(const UnigramVocab& vocab, const std::string& where) {
+  begin_.reserve(vocab.tokens.size() + 1);
+  for (const std::string_view token : vocab.tokens) {
+    if (bytes_.size() + token.size() > 0xFFFFFFFF) {
+      throw_error(ErrorKind::unsupported, where, "the vocabulary is larger than 4 GiB");
+    }
+    const auto begins = [](char c) { return (c & 0xC0) != 0x80; };
+    if (!token.empty() && !begins(token.front())) {
+      throw_error(ErrorKind::bad_format, where, "token {} is not UTF-8", begin_.size());
+    }
+    begin_.push_back(static_cast<uint32_t>(bytes_.size()));
+    bytes_ += token;
+    max_token_characters_ =
+        std::max(max_token_characters_,
+                 static_cast<size_t>(std::count_if(token.begin(), token.end(), begins)));
+  }
+  begin_.push_back(static_cast<uint32_t>(bytes_.size()));
+  // Each token begins a character, so that all are valid when their concatenation is.
+  if (!simdjson::validate_utf8(bytes_.data(), bytes_.size())) {
+    throw_error(ErrorKind::bad_format, where, "the vocabulary is not UTF-8");
+  }
 }
 
 std::optional<int32_t> Unigram::token_id(std::string_view token) const {
@@ -156,92 +200,127 @@ void Unigram::emit_unknown(std::string_view piece, uint32_t begin, uint32_t end,
   emit(static_cast<uint32_t>(*unk_id_), begin, end);
 }
 
-// Extends the best paths that end before `stop` by every token, starting at `pos`. Positions are
-// relative to the window. Returns the last position that every path goes through.
-size_t Unigram::extend_paths(std::string_view window, size_t& pos, size_t stop, size_t cut,
-                             size_t& reach, Search& search) const {
+// Tries every token at each character before `stop`.
+template <bool kFloatScores>
+void Unigram::extend_paths(size_t stop, Window& window, Search& search) const {
   Search::End* const ends = search.ends.data();
-  const double* const scores = scores_.data();
-  const auto* const bytes = reinterpret_cast<const uint8_t*>(window.data());
-  const size_t size = window.size();
-  const uint32_t none = no_token_;
-  while (pos < stop) {
+  const uint32_t* const codes = search.codes.data();
+  const UnigramTrie::Node* const nodes = trie_.nodes();
+  const uint32_t root_base = nodes[UnigramTrie::kRoot].base;
+  size_t reach = window.reach, cut = window.cut;
+  for (size_t pos = window.pos; pos < stop; ++pos) {
     const double here = ends[pos].score;
-    cut = pos >= reach ? pos : cut;
-    const size_t next = std::min(size, pos + character_bytes(window[pos]));
     const uint64_t start = static_cast<uint64_t>(pos) << 32;
-    auto walk = trie_.walk();
-    size_t i = pos;
-    while (i < next && walk.step(bytes[i])) ++i;
-    if (i < next || walk.id() == none) relax_unknown(window, pos, next, search);
-    reach = std::max(reach, next);
-    if (i == next) {
-      for (;;) {
-        // No branch on whether a token ends here: without one the score is -infinity.
-        const uint32_t id = walk.id();
-        const double score = here + scores[id];
-        const bool better = score > ends[i].score;
-        ends[i].score = better ? score : ends[i].score;
-        ends[i].back = better ? start | id : ends[i].back;
-        reach = id != none && i > reach ? i : reach;
-        if (i == size || !walk.step(bytes[i])) break;
-        ++i;
+    cut = pos >= reach ? pos : cut;
+    reach = std::max(reach, pos + 1);
+    uint32_t at = root_base ^ codes[pos];
+    UnigramTrie::Node node = nodes[at];
+    const bool known = node.parent == UnigramTrie::kRoot;
+    if (!known || node.id == UnigramTrie::kNone) relax_unknown(pos, search);
+    if (!known) continue;
+    for (size_t i = pos + 1;; ++i) {
+      // No branch on whether a token ends here: without one the score is -infinity.
+      double score = here + static_cast<double>(node.score);
+      if constexpr (!kFloatScores) {
+        if (node.id != UnigramTrie::kNone) score = here + scores_[node.id];
       }
+      const bool better = score > ends[i].score;
+      ends[i].score = better ? score : ends[i].score;
+      ends[i].back = better ? start | node.id : ends[i].back;
+      reach = node.id != UnigramTrie::kNone && i > reach ? i : reach;
+      const uint32_t next = node.base ^ codes[i];  // the 0 after the last code leads nowhere
+      if (nodes[next].parent != at) break;
+      node = nodes[next];
+      at = next;
     }
-    pos = next;
   }
-  return cut;
+  window.pos = stop;
+  window.reach = reach;
+  window.cut = cut;
 }
 
-void Unigram::relax_unknown(std::string_view window, size_t pos, size_t next,
-                            Search& search) const {
+// A character that is no token by itself may be the unknown token.
+void Unigram::relax_unknown(size_t pos, Search& search) const {
   if (!unk_id_) {
     throw_error(ErrorKind::bad_format, "tokenizer",
-                "{} is not in the vocabulary and the model has no unk_id",
-                quote(window.substr(pos, next - pos)));
+                "the text has a character that is not in the vocabulary, and the model has no "
+                "unk_id");
   }
   const double score = search.ends[pos].score + unk_score_;
-  if (score > search.ends[next].score) {
-    search.ends[next] = {score, static_cast<uint64_t>(pos) << 32 | static_cast<uint32_t>(*unk_id_)};
+  if (score > search.ends[pos + 1].score) {
+    search.ends[pos + 1] = {score,
+                            static_cast<uint64_t>(pos) << 32 | static_cast<uint32_t>(*unk_id_)};
   }
 }
 
-// The window slides over the piece: at its end, the part before the last point that every path
-// goes through is emitted; it grows when there is no such point.
+// Adds characters of the piece from `byte` on, up to `capacity`. Returns the byte after them.
+size_t Unigram::fill_window(std::string_view piece, size_t byte, size_t capacity, Window& window,
+                            Search& search) const {
+  constexpr double kNoPath = -std::numeric_limits<double>::infinity();
+  search.reserve(std::min(capacity, window.size + piece.size() - byte));
+  size_t size = window.size;
+  while (size < capacity && byte < piece.size()) {
+    const Character character = character_at(piece, byte);
+    search.codes[size] = trie_.code(character.codepoint);
+    search.offsets[size] = static_cast<uint32_t>(byte);
+    search.ends[size + 1] = {kNoPath, 0};
+    byte += character.bytes;
+    ++size;
+  }
+  search.codes[size] = 0;
+  search.offsets[size] = static_cast<uint32_t>(byte);
+  window.size = size;
+  return byte;
+}
+
+// Moves what comes after `window.cut` to the front.
+void Unigram::slide_window(Window& window, Search& search) const {
+  const size_t cut = window.cut;
+  for (size_t i = cut; i <= window.size; ++i) {
+    Search::End end = search.ends[i];
+    if (i > cut) end.back -= static_cast<uint64_t>(cut) << 32;
+    search.ends[i - cut] = end;
+    search.codes[i - cut] = search.codes[i];
+    search.offsets[i - cut] = search.offsets[i];
+  }
+  window = {window.size - cut, window.pos - cut, window.reach - cut, 0};
+}
+
+// The window slides over the piece: at its end, the part before the last character that every path
+// goes through is emitted; it grows when there is no such character.
 template <typename Emit>
 void Unigram::best_path(std::string_view piece, Emit&& emit) const {
-  constexpr double kNoPath = -std::numeric_limits<double>::infinity();
   Search& search = Search::of_thread();
-  const auto unk = unk_id_ ? static_cast<uint32_t>(*unk_id_) : no_token_;
-  size_t base = 0, pos = 0, reach = 0, cut = 0;  // all but base are relative to base
-  size_t filled = 1;                             // ends[0, filled) are set up
-  size_t capacity = std::max(kWindow, 4 * max_token_bytes_);
+  Window window;
+  size_t capacity = std::max(kWindow, 4 * max_token_characters_);
   uint32_t unknown_begin = kUnset, unknown_end = 0;
-  if (search.ends.empty()) search.ends.resize(1);
+  search.reserve(1);
   search.ends[0] = {0, 0};
-  while (base + pos < piece.size()) {
-    const size_t size = std::min(piece.size() - base, capacity);
-    if (search.ends.size() < size + 1) search.ends.resize(size + 1);
-    for (; filled <= size; ++filled) search.ends[filled] = {kNoPath, 0};
-    const bool last = base + size == piece.size();
+  for (size_t byte = 0; byte < piece.size() || window.size != 0;) {
+    byte = fill_window(piece, byte, capacity, window, search);
+    const bool last = byte == piece.size();
     // Not the last window: no token may be cut by its end.
-    const size_t stop = last ? size : size - max_token_bytes_;
-    cut = extend_paths(piece.substr(base, size), pos, stop, cut, reach, search);
-    if (last) cut = size;
-    if (cut == 0) {
+    const size_t stop = last ? window.size : window.size - max_token_characters_;
+    if (float_scores_) {
+      extend_paths<true>(stop, window, search);
+    } else {
+      extend_paths<false>(stop, window, search);
+    }
+    if (last) window.cut = window.size;
+    if (window.cut == 0) {
       capacity *= 2;
       continue;
     }
     search.steps.clear();
-    for (size_t end = cut; end > 0;) {
+    for (size_t end = window.cut; end > 0;) {
       const uint64_t back = search.ends[end].back;
       const auto start = static_cast<size_t>(back >> 32);
-      search.steps.push_back({static_cast<uint32_t>(base + start),
-                              static_cast<uint32_t>(base + end), static_cast<uint32_t>(back)});
+      search.steps.push_back(
+          {search.offsets[start], search.offsets[end], static_cast<uint32_t>(back)});
       end = start;
     }
     for (auto step = search.steps.rbegin(); step != search.steps.rend(); ++step) {
-      if (step->id == unk) {
+      if (unk_id_ && step->id == static_cast<uint32_t>(*unk_id_)) {
         if (unknown_begin == kUnset) unknown_begin = step->start;
         unknown_end = step->end;
         continue;
@@ -251,24 +330,10 @@ void Unigram::best_path(std::string_view piece, Emit&& emit) const {
       emit(step->id, step->start, step->end);
     }
     if (last) break;
-    slide_window(search, cut, filled);
-    base += cut;
-    pos -= cut;
-    reach -= cut;
-    filled -= cut;
-    cut = 0;
+    slide_window(window, search);
   }
   if (unknown_begin != kUnset) emit_unknown(piece, unknown_begin, unknown_end, emit);
   search.release_large();
-}
-
-// Moves the paths that end at `cut` and after it to the front.
-void Unigram::slide_window(Search& search, size_t cut, size_t filled) const {
-  for (size_t i = cut; i < filled; ++i) {
-    Search::End end = search.ends[i];
-    if (i > cut) end.back -= static_cast<uint64_t>(cut) << 32;
-    search.ends[i - cut] = end;
-  }
 }
 
 void Unigram::tokenize(std::string_view piece, std::vector<SubToken>& out) const {

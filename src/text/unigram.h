@@ -44,7 +44,7 @@ class Unigram final : public SubwordModel {
   Unigram(const UnigramVocab& vocab, const std::string& where);
 
   void tokenize(std::string_view piece, std::vector<SubToken>& out) const override;
-  size_t vocab_size() const override { return no_token_; }
+  size_t vocab_size() const override { return scores_.size(); }
   std::optional<int32_t> token_id(std::string_view token) const override;
   std::string_view token(int32_t id) const override;
   std::optional<int32_t> unk_id() const override { return unk_id_; }
@@ -57,12 +57,16 @@ class Unigram final : public SubwordModel {
 
  private:
   struct Search;
+  struct Window;
+  void keep_tokens(const UnigramVocab& vocab, const std::string& where);
   template <typename Emit>
   void best_path(std::string_view piece, Emit&& emit) const;
-  size_t extend_paths(std::string_view window, size_t& pos, size_t stop, size_t cut, size_t& reach,
-                      Search& search) const;
-  void relax_unknown(std::string_view window, size_t pos, size_t next, Search& search) const;
-  void slide_window(Search& search, size_t cut, size_t filled) const;
+  size_t fill_window(std::string_view piece, size_t byte, size_t capacity, Window& window,
+                     Search& search) const;
+  template <bool kFloatScores>
+  void extend_paths(size_t stop, Window& window, Search& search) const;
+  void relax_unknown(size_t pos, Search& search) const;
+  void slide_window(Window& window, Search& search) const;
   template <typename Emit>
   void emit_unknown(std::string_view piece, uint32_t begin, uint32_t end, Emit& emit) const;
   void encode_word(std::string_view text, size_t begin, size_t end, bool prefixed, WordCache& cache,
@@ -74,13 +78,13 @@ class Unigram final : public SubwordModel {
   UnigramTrie trie_;
   std::string bytes_;              // all tokens, back to back
   std::vector<uint32_t> begin_;    // [vocab + 1], into bytes_
-  std::vector<double> scores_;     // [vocab + 1]; the last one stands for "no token": -infinity
+  std::vector<double> scores_;     // [vocab]
   std::vector<int32_t> byte_ids_;  // [256] ids of "<0x00>".. or empty without byte fallback
   std::optional<int32_t> unk_id_;
   double unk_score_ = 0;
-  uint32_t no_token_ = 0;       // vocab size
-  size_t max_token_bytes_ = 4;  // and of the longest character
-  uint32_t instance_ = 0;       // names this model in the per-thread caches
+  size_t max_token_characters_ = 1;
+  bool float_scores_ = true;  // every score is a float: the trie has them all
+  uint32_t instance_ = 0;     // names this model in the per-thread caches
 };
 
 }  // namespace akin::text
