@@ -1,15 +1,26 @@
-// See lines.h. The buffer grows to the longest line read, never past the limit plus one chunk.
+// See lines.h. The buffer grows with the longest line read, to about twice the limit at most.
 #include "store/lines.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace akin::store {
 namespace {
-constexpr size_t kChunkBytes = size_t{256} << 10;
+
+// Small files get small reads, so that opening thousands of them costs little.
+size_t chunk_bytes(const ByteStream& in) {
+  constexpr uint64_t kSmallest = 4 << 10, kLargest = 256 << 10;
+  const uint64_t total = in.bytes_total();
+  return total == 0 ? kLargest : std::clamp(total, kSmallest, kLargest);
 }
 
+}  // namespace
+
 LineReader::LineReader(std::unique_ptr<ByteStream> in, uint64_t max_line_bytes)
-    : in_(std::move(in)), max_line_bytes_(max_line_bytes), buffer_(2 * kChunkBytes) {
+    : in_(std::move(in)),
+      max_line_bytes_(max_line_bytes),
+      chunk_bytes_(chunk_bytes(*in_)),
+      buffer_(2 * chunk_bytes_ + kPaddingBytes) {
   while (end_ < 3 && !at_end_) refill();
   if (std::string_view(buffer_.data(), end_).starts_with("\xEF\xBB\xBF")) begin_ = 3;
 }
@@ -17,7 +28,7 @@ LineReader::LineReader(std::unique_ptr<ByteStream> in, uint64_t max_line_bytes)
 // Reads one chunk behind what is buffered; false at the end of the stream.
 bool LineReader::refill() {
   if (at_end_) return false;
-  if (buffer_.size() - end_ < kChunkBytes + kPaddingBytes) {
+  if (buffer_.size() - end_ < chunk_bytes_ + kPaddingBytes) {
     if (begin_ >= buffer_.size() / 2) {
       std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
       end_ -= begin_;
@@ -27,7 +38,7 @@ bool LineReader::refill() {
     }
   }
   const size_t room = buffer_.size() - end_ - kPaddingBytes;
-  const size_t n = in_->read(buffer_.data() + end_, room < kChunkBytes ? room : kChunkBytes);
+  const size_t n = in_->read(buffer_.data() + end_, std::min(room, chunk_bytes_));
   end_ += n;
   at_end_ = n == 0;
   return !at_end_;

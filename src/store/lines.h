@@ -34,6 +34,7 @@ class LineReader {
 
   std::unique_ptr<ByteStream> in_;
   const uint64_t max_line_bytes_;
+  const size_t chunk_bytes_;
   std::vector<char> buffer_;
   size_t begin_ = 0, end_ = 0;
   bool at_end_ = false, newline_ = false;
