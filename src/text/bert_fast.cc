@@ -156,7 +156,8 @@ const BertFast::Page& BertFast::build_page(uint32_t number) const {
   return *expected;  // another thread was first
 }
 
-// One pass over one text.
+// One pass over one text. Words wait in a short queue between being read and being looked up, so
+// that the table slots they need are on their way from memory by then.
 class BertFast::Reader {
  public:
   Reader(const BertFast& fast, std::string_view text, std::vector<int32_t>& ids)
@@ -172,36 +173,61 @@ class BertFast::Reader {
       const ShortRun word = read_run(p_, static_cast<size_t>(end_ - p_), fast_.options_.lowercase);
       if (word.length != 0 && word.length < 16 && word_ends(p_ + word.length)) {
         p_ += word.length;
-        add_short(word);
+        push({word.low, word.high, word.length, 0});
+        fast_.model_.prefetch(word.low, word.high);
       } else if (!(word.length == 0 && byte < 0x80 ? ascii(byte) : general())) {
         return false;
       }
     }
+    drain();
     return true;
   }
 
  private:
+  struct Waiting {
+    uint64_t low, high;
+    uint32_t length;  // 0: an id already
+    int32_t id;
+  };
+
   bool word_ends(const char* p) const {
     return p == end_ || fast_.ends_word_[static_cast<uint8_t>(*p)];
   }
 
-  void add_short(const ShortRun& word) {
-    const int32_t id = fast_.model_.short_word(word.low, word.high);
-    if (id >= 0 && word.length <= fast_.model_.max_chars_per_word()) [[likely]] {
+  void push(const Waiting& waiting) {
+    queue_[queued_++] = waiting;
+    if (queued_ == queue_.size()) drain();
+  }
+
+  void drain() {
+    for (size_t i = 0; i < queued_; ++i) {
+      const Waiting& w = queue_[i];
+      if (w.length == 0) {
+        ids_.push_back(w.id);
+      } else {
+        look_up(w);
+      }
+    }
+    queued_ = 0;
+  }
+
+  void look_up(const Waiting& w) {
+    const int32_t id = fast_.model_.short_word(w.low, w.high);
+    if (id >= 0 && w.length <= fast_.model_.max_chars_per_word()) [[likely]] {
       ids_.push_back(id);
       return;
     }
     char bytes[16];
-    std::memcpy(bytes, &word.low, 8);
-    std::memcpy(bytes + 8, &word.high, 8);
-    fast_.model_.append_ids({bytes, word.length}, ids_);
+    std::memcpy(bytes, &w.low, 8);
+    std::memcpy(bytes + 8, &w.high, 8);
+    fast_.model_.append_ids({bytes, w.length}, ids_);
   }
 
   // An ASCII character outside words.
   bool ascii(uint8_t byte) {
     const Entry& entry = fast_.ascii_[byte];
     if (entry.kind == Kind::isolated) {
-      ids_.push_back(entry.id);
+      push({0, 0, 0, entry.id});
     } else if (entry.kind != Kind::space && entry.kind != Kind::drop) {
       return general();
     }
@@ -224,6 +250,7 @@ class BertFast::Reader {
 
   // Collects one word of any characters, then the blank or isolated character that ends it.
   bool general() {
+    drain();
     word_.clear();
     const size_t most = 4 * fast_.model_.max_chars_per_word() + 4;  // longer ones are unknown
     const Page* page = nullptr;
@@ -261,20 +288,18 @@ class BertFast::Reader {
 
   void flush() {
     if (word_.empty()) return;
-    if (word_.size() <= 16) {
+    // Below, length counts bytes; the limit in characters is checked by append_ids. A NUL (kept
+    // when the text is not cleaned) would look like padding.
+    if (word_.size() <= 16 && fast_.model_.max_chars_per_word() >= 16 &&
+        word_.find('\0') == std::string::npos) {
       char bytes[16] = {};
       std::memcpy(bytes, word_.data(), word_.size());
-      ShortRun run{0, 0, static_cast<uint32_t>(word_.size())};
-      std::memcpy(&run.low, bytes, 8);
-      std::memcpy(&run.high, bytes + 8, 8);
-      // Length counts bytes here; the limit in characters is checked by append_ids.
-      const int32_t id =
-          fast_.model_.max_chars_per_word() >= 16 ? fast_.model_.short_word(run.low, run.high) : -1;
-      if (id >= 0) {
-        ids_.push_back(id);
-        word_.clear();
-        return;
-      }
+      Waiting w{0, 0, static_cast<uint32_t>(word_.size()), 0};
+      std::memcpy(&w.low, bytes, 8);
+      std::memcpy(&w.high, bytes + 8, 8);
+      look_up(w);
+      word_.clear();
+      return;
     }
     fast_.model_.append_ids(word_, ids_);
     word_.clear();
@@ -284,6 +309,8 @@ class BertFast::Reader {
   const char* p_;
   const char* end_;
   std::vector<int32_t>& ids_;
+  std::array<Waiting, 32> queue_;
+  size_t queued_ = 0;
   std::string word_;
 };
 

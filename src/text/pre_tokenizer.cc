@@ -100,7 +100,12 @@ void rewrite_pieces(SplitText& split, F&& f) {
   pieces.clear();
   for (const Piece& piece : split.pieces) {
     if (piece.id >= 0) {
-      pieces.push_back(piece);  // done: its text is not looked at again
+      const auto begin = static_cast<uint32_t>(text.text.size());
+      text.append_from(split.text, piece.begin, piece.end);
+      Piece moved = piece;
+      moved.begin = begin;
+      moved.end = static_cast<uint32_t>(text.text.size());
+      pieces.push_back(moved);
     } else {
       f(text, pieces, piece);
     }

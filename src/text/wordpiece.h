@@ -39,6 +39,9 @@ class WordPiece final : public SubwordModel {
       if (word.low == 0) return -1;
     }
   }
+  void prefetch(uint64_t low, uint64_t high) const {
+    __builtin_prefetch(&short_words_[short_slot(low, high)]);
+  }
   void append_ids(std::string_view word, std::vector<int32_t>& ids) const;
   size_t max_chars_per_word() const { return options_.max_chars_per_word; }
   int32_t unknown() const { return unk_id_; }
