@@ -94,11 +94,11 @@ void Operand::set_rows(size_t row, MatView<const float> x) {
         amx_f32_set_row(data_.data(), k_, row, x.row(r));
         break;
       case Backend::simd_int8:
-        scales_[row] = simd_quantize_row(x.row(r), k_, q.data());
+        scales_[row] = quantize_row(x.row(r), k_, q.data());
         simd_store_int8_row(q.data(), k_, data_.data() + row * simd_int8_row_bytes(k_));
         break;
       case Backend::amx_int8:
-        scales_[row] = simd_quantize_row(x.row(r), k_, q.data());
+        scales_[row] = quantize_row(x.row(r), k_, q.data());
         amx_int8_set_row(data_.data(), k_, row, q.data());
         break;
     }
@@ -133,7 +133,7 @@ PackedLinear::PackedLinear(Backend backend, size_t n, size_t k, const RowReader&
     } else if (backend == Backend::amx_f32) {
       amx_f32_set_weight_row(data_.data(), k, i, row.data());
     } else {
-      scales_[i] = simd_quantize_row(row.data(), k, q.data());
+      scales_[i] = quantize_row(row.data(), k, q.data());
       int32_t sum = 0;
       for (const int8_t value : q) sum += value;
       sums_[i] = 128 * sum;

@@ -264,7 +264,7 @@ void matmul_int8(const MatmulArgs& args) {
   }
 }
 
-float quantize_row(const float* x, size_t k, int8_t* q) {
+float quantize(const float* x, size_t k, int8_t* q) {
   const DF d;
   const hn::Rebind<int8_t, DF> d8;
   const size_t lanes = hn::Lanes(d);
@@ -314,7 +314,7 @@ HWY_EXPORT(uses_vnni);
 HWY_EXPORT(int8_row_bytes);
 HWY_EXPORT(matmul_f32);
 HWY_EXPORT(matmul_int8);
-HWY_EXPORT(quantize_row);
+HWY_EXPORT(quantize);
 HWY_EXPORT(store_int8_row);
 HWY_EXPORT(epilogue_f32);
 HWY_EXPORT(epilogue_int32);
@@ -324,8 +324,8 @@ bool simd_int8_uses_vnni() { return HWY_DYNAMIC_DISPATCH(uses_vnni)(); }
 size_t simd_int8_row_bytes(size_t k) { return HWY_DYNAMIC_DISPATCH(int8_row_bytes)(k); }
 void simd_matmul_f32(const MatmulArgs& args) { HWY_DYNAMIC_DISPATCH(matmul_f32)(args); }
 void simd_matmul_int8(const MatmulArgs& args) { HWY_DYNAMIC_DISPATCH(matmul_int8)(args); }
-float simd_quantize_row(const float* x, size_t k, int8_t* q) {
-  return HWY_DYNAMIC_DISPATCH(quantize_row)(x, k, q);
+float quantize_row(const float* x, size_t k, int8_t* q) {
+  return HWY_DYNAMIC_DISPATCH(quantize)(x, k, q);
 }
 void simd_store_int8_row(const int8_t* q, size_t k, uint8_t* out) {
   HWY_DYNAMIC_DISPATCH(store_int8_row)(q, k, out);

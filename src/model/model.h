@@ -34,6 +34,8 @@ namespace akin::model {
 //   adapter.<t>.embed.token.lora_a [V,r], .lora_b [r,D]  (embed.type likewise, [types,r] and
 //     [r,D]): row + scaling * A[id] B
 //   static.embeddings [R,D]  static.mapping [V]  static.weights [V]
+//   <linear>.weight.scale [out]   beside a linear weight stored as I8 (akin quantize): w = q *
+//   scale
 // A fused checkpoint tensor (Wqkv) is split by rows: each canonical name is a sub-range of the same
 // bytes.
 class Weights {
@@ -42,6 +44,8 @@ class Weights {
   virtual bool has(std::string_view name) const = 0;
   virtual const Tensor& at(std::string_view name) const = 0;  // Errors: not_found
   virtual std::vector<std::string> names() const = 0;
+  // The checkpoint tensor that a canonical weight is, or is a part of. Errors: not_found.
+  virtual std::string_view source(std::string_view name) const = 0;
 };
 
 struct DenseSpec {

@@ -39,7 +39,9 @@ Tensor resolve_rule(const WeightRule& rule, const TensorTable& tensors, std::str
                 "again",
                 quote(rule.tensor), tensor.shape_string(), shape_text(rule.shape));
   }
-  if (!is_float(tensor.dtype) && !(integers && is_small_integer(tensor.dtype))) {
+  const bool quantized =
+      tensor.dtype == DType::i8 && tensors.contains(rule.tensor + std::string(kScaleSuffix));
+  if (!is_float(tensor.dtype) && !quantized && !(integers && is_small_integer(tensor.dtype))) {
     throw_error(ErrorKind::unsupported, where,
                 "tensor {} is {}; akin reads weights of F32, F16, BF16 and F64", quote(rule.tensor),
                 dtype_name(tensor.dtype));
@@ -65,12 +67,32 @@ void MappedWeights::apply(store::TensorFiles files, const std::vector<WeightRule
   std::set<std::string_view> counted;
   for (const WeightRule& rule : rules) {
     table_.emplace(rule.name, resolve_rule(rule, files.tensors(), where, integers));
+    sources_.emplace(rule.name, rule.tensor);
+    add_scale(rule, files.tensors(), where);
     const auto it = files.tensors().find(rule.tensor);
     if (counted.insert(it->first).second) {
       parameters_ += static_cast<uint64_t>(it->second.elements());
     }
   }
   files_.push_back(std::move(files));
+}
+
+// The scales of a weight stored as I8, under "<canonical>.scale", cut to the same rows.
+void MappedWeights::add_scale(const WeightRule& rule, const TensorTable& tensors,
+                              std::string_view where) {
+  WeightRule scale = rule;
+  scale.tensor += kScaleSuffix;
+  if (!tensors.contains(scale.tensor)) return;
+  scale.name += ".scale";
+  scale.shape = {rule.shape.front()};
+  scale.flatten = false;
+  table_.emplace(scale.name, resolve_rule(scale, tensors, where));
+  sources_.emplace(scale.name, scale.tensor);
+}
+
+std::string_view MappedWeights::source(std::string_view name) const {
+  if (const auto it = sources_.find(name); it != sources_.end()) return it->second;
+  throw_error(ErrorKind::not_found, "weights", "{} is not a weight of this model", quote(name));
 }
 
 const Tensor& MappedWeights::at(std::string_view name) const {

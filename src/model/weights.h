@@ -17,6 +17,9 @@ namespace akin::model {
 Tensor resolve_rule(const WeightRule& rule, const TensorTable& tensors, std::string_view where,
                     bool integers = false);
 
+// The suffix of the F32 [rows] tensor that belongs to a weight stored as I8 by `akin quantize`.
+inline constexpr std::string_view kScaleSuffix = ".akin_scale";
+
 class MappedWeights final : public Weights {
  public:
   // Keeps `files` open; apply() takes their tensors by rule.
@@ -27,10 +30,14 @@ class MappedWeights final : public Weights {
   bool has(std::string_view name) const override { return table_.contains(name); }
   const Tensor& at(std::string_view name) const override;
   std::vector<std::string> names() const override;
+  std::string_view source(std::string_view name) const override;
 
  private:
   std::vector<store::TensorFiles> files_;
+  void add_scale(const WeightRule& rule, const TensorTable& tensors, std::string_view where);
+
   TensorTable table_;
+  std::map<std::string, std::string, std::less<>> sources_;  // canonical -> checkpoint name
   uint64_t parameters_ = 0;
 };
 
