@@ -61,6 +61,12 @@ std::optional<PoolingSpec> parse_pooling(const std::string& words) {
   return spec;
 }
 
+std::string shipped_names(const std::vector<std::pair<std::string, fs::path>>& shipped) {
+  std::vector<std::string> names;
+  for (const auto& [name, path] : shipped) names.push_back(name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 }  // namespace
 
 std::span<const std::string_view> choices(Side) { return kSideWords; }
@@ -83,13 +89,11 @@ std::vector<std::pair<std::string, fs::path>> shipped_models() {
 fs::path resolve_model_folder(const std::string& model) {
   const auto shipped = shipped_models();
   if (model.empty()) {
-    std::vector<std::string> names;
-    for (const auto& [name, path] : shipped) names.push_back(name);
     throw_error(ErrorKind::usage, "--model",
                 "is needed: a model folder, a repository id{}; or set AKIN_MODEL",
-                names.empty()
+                shipped.empty()
                     ? std::string()
-                    : fmt::format(", or one that akin ships ({})", fmt::join(names, ", ")));
+                    : fmt::format(", or one that akin ships ({})", shipped_names(shipped)));
   }
   std::error_code error;
   if (fs::is_directory(model, error)) return model;
@@ -102,7 +106,17 @@ fs::path resolve_model_folder(const std::string& model) {
   }
   const size_t at = model.find('@');
   const std::string revision = at == std::string::npos ? "main" : model.substr(at + 1);
-  return store::resolve_model(model.substr(0, at), store::hub_env(), revision);
+  try {
+    return store::resolve_model(model.substr(0, at), store::hub_env(), revision);
+  } catch (const Error& absent) {
+    if (absent.kind() != ErrorKind::not_found || model.find('/') != std::string::npos ||
+        shipped.empty())
+      throw;
+    throw Error(
+        absent.kind(),
+        fmt::format("{}. Models that akin ships: {}", absent.message(), shipped_names(shipped)),
+        absent.where());
+  }
 }
 
 model::Model load_model(const ModelOptions& options) {

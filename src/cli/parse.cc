@@ -37,7 +37,7 @@ void declare(CLI::App& app, const OptionField& field) {
     if (!field.many) option->expected(0, 1);
     return;
   }
-  option->expected(1)->envname(field.environment());
+  option->expected(1)->allow_extra_args(false)->envname(field.environment());
   option->multi_option_policy(field.many ? CLI::MultiOptionPolicy::TakeAll
                                          : CLI::MultiOptionPolicy::TakeLast);
 }
@@ -55,8 +55,6 @@ bool parse_options(const std::string& verb, std::span<const OptionField> fields,
   const std::string where = "akin " + verb;
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
-  } catch (const CLI::ArgumentMismatch& error) {
-    throw_error(ErrorKind::usage, where, "{}; see akin {} --help", error.what(), verb);
   } catch (const CLI::ParseError& error) {
     throw_error(ErrorKind::usage, where, "{}; see akin {} --help", error.what(), verb);
   }

@@ -81,11 +81,11 @@ TEST(Embed, RawFormsHaveTheirSizes) {
 }
 
 TEST(Embed, ReadsFieldsIdsAndStdin) {
-  const Run piped{.arguments = {"embed", "--model", kModel, "-", "--input-format", "jsonl",
-                                "--field", "title,body", "--id-field", "key", "--with-text"},
-                  .input =
-                      "{\"key\":\"a1\",\"title\":\"red\",\"body\":\"fox\"}\n{\"key\":\"a2\","
-                      "\"title\":\"\",\"body\":\"dog\"}\n"};
+  const Invocation piped{.arguments = {"embed", "--model", kModel, "-", "--input-format", "jsonl",
+                                       "--field", "title,body", "--id-field", "key", "--with-text"},
+                         .input =
+                             "{\"key\":\"a1\",\"title\":\"red\",\"body\":\"fox\"}\n{\"key\":\"a2\","
+                             "\"title\":\"\",\"body\":\"dog\"}\n"};
   const auto result = run(piped);
   ASSERT_EQ(result.code, 0) << result.err;
   const auto rows = json_lines(result.out);
@@ -135,7 +135,8 @@ TEST(Embed, HostileTextIsEmbeddedAndCounted) {
   std::string text = "bad \xff\xfe bytes\n";
   text += std::string("nul \0 inside\n", 13);
   text += "\xed\xa0\x80 surrogate\n\n";
-  const auto result = run(Run{.arguments = {"embed", "--model", kModel, "-"}, .input = text});
+  const auto result =
+      run(Invocation{.arguments = {"embed", "--model", kModel, "-"}, .input = text});
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_NE(result.err.find("invalid UTF-8"), std::string::npos) << result.err;
   for (const auto& row : json_lines(result.out)) {
@@ -158,8 +159,8 @@ TEST(Embed, AHundredMegabyteLineIsABadRow) {
 }
 
 TEST(Embed, FullDiskIsAFailureWithItsReason) {
-  const auto result = run(
-      Run{.arguments = {"embed", "--model", kModel, "--text", "hello"}, .stdout_to = "/dev/full"});
+  const auto result = run(Invocation{.arguments = {"embed", "--model", kModel, "--text", "hello"},
+                                     .stdout_to = "/dev/full"});
   EXPECT_EQ(result.code, 1);
   EXPECT_NE(result.err.find("No space left"), std::string::npos) << result.err;
 }
@@ -167,8 +168,8 @@ TEST(Embed, FullDiskIsAFailureWithItsReason) {
 TEST(Embed, InterruptLeavesNoHalfFile) {
   const TemporaryFolder folder;
   // stdin stays open and silent after two rows, so the program is in the middle of its work.
-  Run endless{.arguments = {"embed", "--model", kModel, "-", "--out", folder.file("v.npy"),
-                            "--block", "1000"}};
+  Invocation endless{.arguments = {"embed", "--model", kModel, "-", "--out", folder.file("v.npy"),
+                                   "--block", "1000"}};
   for (int i = 0; i < 200000; ++i)
     endless.input += "some text that takes a little while to embed\n";
   endless.while_running = [](int process) {
@@ -243,7 +244,7 @@ TEST(Embed, ErrorsAreJsonOnRequest) {
 }
 
 TEST(Embed, EnvironmentGivesFlagsAndFlagsWin) {
-  Run with{
+  Invocation with{
       .arguments = {"embed", "--text", "x", "--dry-run"},
       .environment = {{"AKIN_MODEL", kModel}, {"AKIN_NORMALIZE", "false"}, {"AKIN_BLOCK", "5"}}};
   auto result = run(with);

@@ -21,7 +21,7 @@
 
 namespace akin::cli_test {
 
-struct Run {
+struct Invocation {
   std::vector<std::string> arguments;
   std::string input = {};                               // of stdin
   std::map<std::string, std::string> environment = {};  // besides the one of the tests
@@ -66,7 +66,7 @@ struct Pipe {
   }
 };
 
-inline void become_program(const Run& what, int in, int out, int err) {
+inline void become_program(const Invocation& what, int in, int out, int err) {
   ::dup2(in, 0);
   ::dup2(what.stdout_to.empty() ? out : ::open(what.stdout_to.c_str(), O_WRONLY), 1);
   ::dup2(err, 2);
@@ -114,7 +114,7 @@ inline void exchange(const std::string& input, int in, int out, int err, Result&
 
 }  // namespace detail
 
-inline Result run(const Run& what) {
+inline Result run(const Invocation& what) {
   ::signal(SIGPIPE, SIG_IGN);
   detail::Pipe in, out, err;
   const pid_t child = ::fork();
@@ -138,7 +138,7 @@ inline Result run(const Run& what) {
 }
 
 inline Result run(std::vector<std::string> arguments) {
-  return run(Run{.arguments = std::move(arguments)});
+  return run(Invocation{.arguments = std::move(arguments)});
 }
 
 inline TemporaryFolder::TemporaryFolder() {

@@ -8,7 +8,7 @@
 #include "cli/command.h"
 #include "cli/load.h"
 #include "cli/terminal.h"
-#include "engine/quantize_folder.h"
+#include "cli/quantize_folder.h"
 
 namespace akin::cli {
 namespace {
@@ -70,7 +70,7 @@ int run(QuantizeOptions& options, Context& context) {
     return 0;
   }
   const Stopwatch watch;
-  engine::quantize_folder(in, out);
+  quantize_folder(in, out);
   const uint64_t after = weight_bytes(out);
   context.write_record(out / "akin_quantize",
                        {{"weight_bytes", {{"before", before}, {"after", after}}}});
