@@ -1,0 +1,43 @@
+#include "kernels/ceiling.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/ceiling.cc"
+#include <hwy/foreach_target.h>  // must come before highway.h
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace akin::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+double multiply_adds(size_t rounds) {
+  const hn::CappedTag<float, 16> d;
+  constexpr size_t kSums = 12;  // covers four cycles of latency on two units
+  using V = hn::Vec<decltype(d)>;
+  V sum[kSums];
+  for (auto& s : sum) s = hn::Zero(d);
+  V x = hn::Set(d, 1.0F), y = hn::Set(d, 1e-9F);
+  for (size_t r = 0; r < rounds; ++r) {
+    for (size_t i = 0; i < kSums; ++i) sum[i] = hn::MulAdd(x, y, sum[i]);
+    hwy::PreventElision(x);
+    hwy::PreventElision(y);
+  }
+  V total = sum[0];
+  for (size_t i = 1; i < kSums; ++i) total = hn::Add(total, sum[i]);
+  float keep = hn::GetLane(hn::SumOfLanes(d, total));
+  hwy::PreventElision(keep);
+  return 2.0 * static_cast<double>(rounds * kSums * hn::Lanes(d));
+}
+
+}  // namespace akin::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace akin::kernels {
+
+HWY_EXPORT(multiply_adds);
+
+double spin_multiply_adds(size_t rounds) { return HWY_DYNAMIC_DISPATCH(multiply_adds)(rounds); }
+
+}  // namespace akin::kernels
+#endif  // HWY_ONCE
