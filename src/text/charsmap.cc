@@ -113,6 +113,7 @@ void PrecompiledCharsmap::load(std::string_view blob, const std::string& where) 
 void PrecompiledCharsmap::find_plain_characters() {
   plain_.assign(0x10000 / 64, 0);
   solo_.assign(0x10000 / 64, 0);
+  direct_.assign(0x10000, 0);
   for (uint32_t codepoint = 0; codepoint < 0x10000; ++codepoint) {
     if (codepoint >= 0xD800 && codepoint < 0xE000) continue;
     if (!joins_nothing(codepoint)) continue;
@@ -120,7 +121,10 @@ void PrecompiledCharsmap::find_plain_characters() {
     utf8proc_uint8_t bytes[4];
     const auto size = utf8proc_encode_char(static_cast<utf8proc_int32_t>(codepoint), bytes);
     const std::string_view text(reinterpret_cast<const char*>(bytes), static_cast<size_t>(size));
-    if (find(text, /*longest=*/false).length == 0) {
+    const Match match = find(text, /*longest=*/false);
+    if (match.length != 0) {
+      direct_[codepoint] = match.value + 1;
+    } else {
       plain_[codepoint >> 6] |= uint64_t{1} << (codepoint & 63);
     }
   }
@@ -174,6 +178,17 @@ size_t PrecompiledCharsmap::plain_run(std::string_view in, size_t pos) const {
     pos += character.bytes;
   }
   return pos;
+}
+
+// Replaces the character at pos when it is a cluster by itself, as nearly all are.
+bool PrecompiledCharsmap::replace_solo(std::string_view in, size_t& pos, Sink& sink) const {
+  const Character current = character_at(in, pos);
+  if (!is_solo_character(current.codepoint) || direct_[current.codepoint] == 0) return false;
+  const size_t next = pos + current.bytes;
+  if (next < in.size() && !is_solo_character(character_at(in, next).codepoint)) return false;
+  sink.replace(replacement(direct_[current.codepoint] - 1), pos);
+  pos = next;
+  return true;
 }
 
 // The end of the grapheme cluster at `begin`.
@@ -235,7 +250,9 @@ void PrecompiledCharsmap::normalize(std::string_view in, Matching matching, std:
     }
     return;
   }
+  out.reserve(out.size() + in.size() + in.size() / 8);
   for (size_t pos = 0; pos < in.size();) {
+    if (replace_solo(in, pos, sink)) continue;
     size_t run = plain_run(in, pos);
     if (run < in.size() && run > pos) {  // the last plain one may begin a cluster with what follows
       do --run;

@@ -55,11 +55,14 @@ class PrecompiledCharsmap {
   bool is_solo_character(uint32_t codepoint) const {
     return codepoint < 0x10000 && (solo_[codepoint >> 6] >> (codepoint & 63) & 1) != 0;
   }
+  bool replace_solo(std::string_view in, size_t& pos, Sink& sink) const;
   size_t cluster_end(std::string_view in, size_t begin) const;
   void normalize_cluster(std::string_view in, size_t begin, size_t end, Sink& sink) const;
 
-  std::vector<uint32_t> trie_;   // Darts-clone units
-  std::string replacements_;     // NUL-separated, ends in NUL
+  std::vector<uint32_t> trie_;  // Darts-clone units
+  std::string replacements_;    // NUL-separated, ends in NUL
+  // By BMP code point: 1 + the offset of the replacement of a character that is not plain, 0: none.
+  std::vector<uint32_t> direct_;
   std::vector<uint64_t> solo_;   // bit per BMP code point: never joins a cluster with another one
   std::vector<uint64_t> plain_;  // bit per BMP code point: maps to itself and never joins a cluster
   bool plain_ascii_ = false;     // every byte in [0x20, 0x7E] is plain

@@ -31,19 +31,23 @@ struct Character {
 
 // The character at pos of valid UTF-8; a cut one is read as far as it goes.
 Character character_at(std::string_view text, size_t pos) {
-  const auto at = [&](size_t i) {
-    return pos + i < text.size() ? static_cast<uint8_t>(text[pos + i]) & 0x3Fu : 0u;
-  };
-  const uint32_t a = static_cast<uint8_t>(text[pos]);
+  const auto* p = reinterpret_cast<const uint8_t*>(text.data()) + pos;
+  const uint32_t a = p[0];
   const size_t left = text.size() - pos;
   if (a < 0x80) return {a, 1};
-  if (a < 0xE0) return {(a & 0x1F) << 6 | at(1), std::min<size_t>(2, left)};
-  if (a < 0xF0) return {(a & 0xF) << 12 | at(1) << 6 | at(2), std::min<size_t>(3, left)};
-  return {(a & 7) << 18 | at(1) << 12 | at(2) << 6 | at(3), std::min<size_t>(4, left)};
+  uint8_t padded[4] = {};
+  if (left < 4) {
+    std::memcpy(padded, p, left);
+    p = padded;
+  }
+  const uint32_t b = p[1] & 0x3Fu, c = p[2] & 0x3Fu, d = p[3] & 0x3Fu;
+  if (a < 0xE0) return {(a & 0x1F) << 6 | b, std::min<size_t>(2, left)};
+  if (a < 0xF0) return {(a & 0xF) << 12 | b << 6 | c, std::min<size_t>(3, left)};
+  return {(a & 7) << 18 | b << 12 | c << 6 | d, std::min<size_t>(4, left)};
 }
 
 bool starts_with_meta(std::string_view text, size_t pos) {
-  return text.size() - pos >= kMeta.size() &&
+  return pos <= text.size() && text.size() - pos >= kMeta.size() &&
          std::memcmp(text.data() + pos, kMeta.data(), kMeta.size()) == 0;
 }
 
@@ -62,15 +66,18 @@ size_t whitespace_bytes(std::string_view text, size_t pos) {
   return b == 0x80 && ((c >= 0x80 && c <= 0x8A) || c == 0xA8 || c == 0xA9 || c == 0xAF) ? 3 : 0;
 }
 
-// Bytes that may begin a separator: of words (white space) and of pieces (' ', U+2581).
-struct SeparatorTables {
-  std::array<bool, 256> whitespace{}, meta{};
-  constexpr SeparatorTables() {
-    for (const uint8_t c : {9, 10, 11, 12, 13, 32, 0xC2, 0xE1, 0xE2, 0xE3}) whitespace[c] = true;
-    for (const uint8_t c : {32, 0xE2}) meta[c] = true;
+// How far a scan for separators may step: 0 at a byte that may begin one, else past the character.
+struct ScanTables {
+  std::array<uint8_t, 256> whitespace{}, meta{};  // white space; ' ' and U+2581
+  constexpr ScanTables() {
+    for (size_t c = 0; c < 256; ++c) {
+      whitespace[c] = meta[c] = c < 0xC0 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
+    }
+    for (const uint8_t c : {9, 10, 11, 12, 13, 32, 0xC2, 0xE1, 0xE2, 0xE3}) whitespace[c] = 0;
+    for (const uint8_t c : {32, 0xE2}) meta[c] = 0;
   }
 };
-constexpr SeparatorTables kSeparators;
+constexpr ScanTables kScan;
 
 }  // namespace
 
@@ -219,14 +226,16 @@ void Unigram::extend_paths(size_t stop, Window& window, Search& search) const {
     if (!known || node.id == UnigramTrie::kNone) relax_unknown(pos, search);
     if (!known) continue;
     for (size_t i = pos + 1;; ++i) {
-      // No branch on whether a token ends here: without one the score is -infinity.
+      // No branches: whether a token ends here, and whether it is better, cannot be foreseen.
+      // Without a token the score is -infinity.
       double score = here + static_cast<double>(node.score);
       if constexpr (!kFloatScores) {
         if (node.id != UnigramTrie::kNone) score = here + scores_[node.id];
       }
-      const bool better = score > ends[i].score;
-      ends[i].score = better ? score : ends[i].score;
-      ends[i].back = better ? start | node.id : ends[i].back;
+      Search::End& target = ends[i];
+      const uint64_t better = uint64_t{0} - static_cast<uint64_t>(score > target.score);
+      target.back = (target.back & ~better) | ((start | node.id) & better);
+      target.score = std::max(target.score, score);
       reach = node.id != UnigramTrie::kNone && i > reach ? i : reach;
       const uint32_t next = node.base ^ codes[i];  // the 0 after the last code leads nowhere
       if (nodes[next].parent != at) break;
@@ -365,40 +374,75 @@ void Unigram::tokenize(std::string_view piece, std::vector<SubToken>& out) const
   out.insert(out.end(), tokens.begin(), tokens.end());
 }
 
-// The ids of a piece through the cache; text[begin, end) without the U+2581 that `prefixed` adds.
-void Unigram::encode_word(std::string_view text, size_t begin, size_t end, bool prefixed,
-                          WordCache& cache, std::vector<int32_t>& ids) const {
-  const std::string_view word = text.substr(begin, end - begin);
-  const auto compute = [&](auto&& emit) {
-    if (!prefixed) {
-      best_path(word, emit);
+// The words of a text on their way through the cache: a few are kept waiting while their entries
+// come from memory.
+class Unigram::WordQueue {
+ public:
+  WordQueue(const Unigram& model, std::string_view text, std::vector<int32_t>& ids)
+      : model_(model), text_(text), ids_(ids), cache_(WordCache::of_thread(model.instance_)) {}
+
+  // text[begin, end), without the U+2581 that `prefixed` adds.
+  void add(size_t begin, size_t end, bool prefixed) {
+    if (count_ == kWaiting) finish_one();
+    Word& word = words_[(first_ + count_++) % kWaiting];
+    word = {begin, end, prefixed, {}};
+    if (end - begin > WordCache::kKeyBytes) return;
+    word.key =
+        WordCache::make_key(text_.substr(begin, end - begin), text_.size() - begin, prefixed);
+    cache_.prefetch(word.key);
+  }
+  void finish() {
+    while (count_ != 0) finish_one();
+  }
+
+ private:
+  static constexpr size_t kWaiting = 4;
+  struct Word {
+    size_t begin, end;
+    bool prefixed;
+    WordCache::Key key;
+  };
+
+  void finish_one() {
+    const Word& word = words_[first_];
+    first_ = (first_ + 1) % kWaiting;
+    --count_;
+    const bool cached = word.end - word.begin <= WordCache::kKeyBytes;
+    if (const auto* entry = cached ? cache_.find(word.key) : nullptr) {
+      for (size_t i = 0; i < WordCache::kMaxTokens && entry->lengths[i] != 0; ++i) {
+        ids_.push_back(entry->ids[i]);
+      }
       return;
     }
-    std::string piece = std::move(Search::of_thread().piece);
-    piece.assign(kMeta);
-    piece += word;
-    best_path(piece, emit);
-    Search::of_thread().piece = std::move(piece);
-  };
-  if (word.size() > WordCache::kKeyBytes) {
-    compute([&ids](uint32_t id, uint32_t, uint32_t) { ids.push_back(static_cast<int32_t>(id)); });
-    return;
+    compute(word, cached);
   }
-  const auto key = WordCache::make_key(word, text.size() - begin, prefixed);
-  if (const auto* entry = cache.find(key)) {
-    for (size_t i = 0; i < WordCache::kMaxTokens && entry->lengths[i] != 0; ++i) {
-      ids.push_back(entry->ids[i]);
+
+  void compute(const Word& word, bool cached) {
+    Search& search = Search::of_thread();
+    std::string_view piece = text_.substr(word.begin, word.end - word.begin);
+    std::string buffer = std::move(search.piece);
+    if (word.prefixed) {
+      buffer.assign(kMeta);
+      buffer += piece;
+      piece = buffer;
     }
-    return;
+    std::vector<SubToken>& tokens = search.tokens;
+    tokens.clear();
+    model_.best_path(piece, [&](uint32_t id, uint32_t begin, uint32_t end) {
+      ids_.push_back(static_cast<int32_t>(id));
+      if (cached) tokens.push_back({static_cast<int32_t>(id), begin, end});
+    });
+    if (cached) cache_.store(word.key, tokens, piece.size());
+    search.piece = std::move(buffer);
   }
-  std::vector<SubToken>& tokens = Search::of_thread().tokens;
-  tokens.clear();
-  compute([&tokens](uint32_t id, uint32_t from, uint32_t to) {
-    tokens.push_back({static_cast<int32_t>(id), from, to});
-  });
-  cache.store(key, tokens, word.size() + (prefixed ? kMeta.size() : 0));
-  for (const SubToken& token : tokens) ids.push_back(token.id);
-}
+
+  const Unigram& model_;
+  std::string_view text_;
+  std::vector<int32_t>& ids_;
+  WordCache& cache_;
+  Word words_[kWaiting];
+  size_t first_ = 0, count_ = 0;
+};
 
 void Unigram::encode_words(std::string_view text, WordSplit split,
                            std::vector<int32_t>& ids) const {
@@ -413,16 +457,16 @@ void Unigram::encode_words(std::string_view text, WordSplit split,
 // WhitespaceSplit, then Metaspace on each word: a word may hold U+2581 of its own.
 void Unigram::encode_whitespace_split(std::string_view text, bool prepend,
                                       std::vector<int32_t>& ids) const {
-  WordCache& cache = WordCache::of_thread(instance_);
+  WordQueue queue(*this, text, ids);
   size_t begin = 0;         // of the piece, after its U+2581 if it has one
   bool prefixed = prepend;  // the piece has U+2581 in front
   bool literal = false;     // and that stands in the text, so that even an empty piece counts
   const auto finish = [&](size_t end) {
-    if (end > begin || literal) encode_word(text, begin, end, prefixed, cache, ids);
+    if (end > begin || literal) queue.add(begin, end, prefixed);
   };
   for (size_t pos = 0; pos < text.size();) {
-    if (!kSeparators.whitespace[static_cast<uint8_t>(text[pos])]) {
-      ++pos;
+    if (const size_t step = kScan.whitespace[static_cast<uint8_t>(text[pos])]; step != 0) {
+      pos += step;
     } else if (const size_t width = whitespace_bytes(text, pos); width != 0) {
       finish(pos);
       pos += width;
@@ -439,20 +483,25 @@ void Unigram::encode_whitespace_split(std::string_view text, bool prepend,
     }
   }
   finish(text.size());
+  queue.finish();
 }
 
 // Metaspace alone: ' ' and U+2581 both start a piece.
 void Unigram::encode_metaspace(std::string_view text, WordSplit split,
                                std::vector<int32_t>& ids) const {
-  WordCache& cache = WordCache::of_thread(instance_);
+  WordQueue queue(*this, text, ids);
   size_t begin = 0;
   bool prefixed = split.prepend, literal = false;
   const auto finish = [&](size_t end) {
-    if (end > begin || literal) encode_word(text, begin, end, prefixed, cache, ids);
+    if (end > begin || literal) queue.add(begin, end, prefixed);
   };
   for (size_t pos = 0; pos < text.size();) {
     const char c = text[pos];
-    if (!kSeparators.meta[static_cast<uint8_t>(c)] || (c != ' ' && !starts_with_meta(text, pos))) {
+    if (const size_t step = kScan.meta[static_cast<uint8_t>(c)]; step != 0) {
+      pos += step;
+      continue;
+    }
+    if (c != ' ' && !starts_with_meta(text, pos)) {
       ++pos;
       continue;
     }
@@ -465,6 +514,7 @@ void Unigram::encode_metaspace(std::string_view text, WordSplit split,
     prefixed = literal = true;
   }
   finish(text.size());
+  queue.finish();
 }
 
 std::unique_ptr<SubwordModel> make_unigram(const JsonValue& model) {

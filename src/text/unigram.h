@@ -15,8 +15,6 @@
 
 namespace akin::text {
 
-class WordCache;
-
 struct UnigramVocab {
   std::vector<std::string_view> tokens;  // borrowed during construction only; UTF-8
   std::vector<double> scores;            // log-probabilities, finite, same length
@@ -58,6 +56,7 @@ class Unigram final : public SubwordModel {
  private:
   struct Search;
   struct Window;
+  class WordQueue;
   void keep_tokens(const UnigramVocab& vocab, const std::string& where);
   template <typename Emit>
   void best_path(std::string_view piece, Emit&& emit) const;
@@ -69,8 +68,6 @@ class Unigram final : public SubwordModel {
   void slide_window(Window& window, Search& search) const;
   template <typename Emit>
   void emit_unknown(std::string_view piece, uint32_t begin, uint32_t end, Emit& emit) const;
-  void encode_word(std::string_view text, size_t begin, size_t end, bool prefixed, WordCache& cache,
-                   std::vector<int32_t>& ids) const;
   void encode_whitespace_split(std::string_view text, bool prepend,
                                std::vector<int32_t>& ids) const;
   void encode_metaspace(std::string_view text, WordSplit split, std::vector<int32_t>& ids) const;

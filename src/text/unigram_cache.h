@@ -65,6 +65,8 @@ class WordCache {
     return caches[0];
   }
 
+  void prefetch(const Key& key) const { __builtin_prefetch(set_of(key)); }
+
   // The tokens of the key, or nullptr. Valid until the next call on this thread.
   const Entry* find(const Key& key) {
     Entry* set = set_of(key);
