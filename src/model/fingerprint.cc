@@ -1,11 +1,12 @@
 // What makes two models give different vectors, as one short hash (XXH3-128, base/hash.h).
 //
 // fingerprint (on every load, so it must not read hundreds of megabytes): for each weight in
-// canonical-name order its name, dtype, shape, and its bytes if it has at most 4096 of them, else
-// 16 blocks of 64 bytes: the first, the last, and 14 at even distances between; then the
-// tokenizer's hash, every field of the architecture, pooling, heads, prompts, lower-casing. It
-// finds a wrong file, another revision or a retrained model; it would not find a single flipped
-// bit. That is what weights_hash() is for, which reads every byte.
+// canonical-name order its name, dtype, shape, and its bytes if it has at most 4096 of them, else 4
+// blocks of 64 bytes: the first, the last, and two at even distances between (each block costs a
+// page fault and what the kernel reads ahead); then the tokenizer's hash, every field of the
+// architecture, pooling, heads, prompts, lower-casing. It finds a wrong file, another revision or a
+// retrained model; it would not find a single flipped bit. That is what weights_hash() is for,
+// which reads every byte.
 #include <algorithm>
 
 #include "base/hash.h"
@@ -14,7 +15,7 @@
 namespace akin::model {
 namespace {
 
-constexpr size_t kWhole = 4096, kBlocks = 16, kBlock = 64;
+constexpr size_t kWhole = 4096, kBlocks = 4, kBlock = 64;
 
 void add_sample(Hasher& hasher, std::span<const std::byte> bytes) {
   if (bytes.size() <= kWhole) {
