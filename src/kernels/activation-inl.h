@@ -66,12 +66,13 @@ HWY_INLINE V tanh_f32(D d, V x) {
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V gelu_erf_f32(D d, V x, const GeluTable& table) {
   const hn::RebindToSigned<D> di;
-  const V a = hn::Abs(x);
-  const V u = hn::Mul(a, hn::Set(d, kGeluPieces / kGeluRange));
-  const auto beyond = hn::Ge(u, hn::Set(d, static_cast<float>(kGeluPieces)));
-  const V clamped = hn::Min(u, hn::Set(d, kGeluPieces - 0.5F));
-  const auto piece = hn::And(hn::ConvertTo(di, clamped), hn::Set(di, kGeluPieces - 1));  // NaN too
-  const V t = hn::Sub(hn::Sub(clamped, hn::ConvertTo(d, piece)), hn::Set(d, 0.5F));
+  const V magic = hn::Set(d, 8388608.0F);  // 2^23: adding it leaves round(u) in the low bits
+  const V u =
+      hn::Min(hn::Mul(hn::Abs(x), hn::Set(d, kGeluScale)), hn::Set(d, kGeluPieces - 0.5001F));
+  const V rounded = hn::Add(u, magic);
+  const V t = hn::Sub(u, hn::Sub(rounded, magic));
+  const auto piece =
+      hn::And(hn::BitCast(di, rounded), hn::Set(di, kGeluPieces - 1));  // in range for NaN too
 #if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
   const auto index = hn::IndicesFromVec(d, piece);
   const auto coefficient = [&](int j) HWY_ATTR {
@@ -80,13 +81,13 @@ HWY_INLINE V gelu_erf_f32(D d, V x, const GeluTable& table) {
 #else
   const auto coefficient = [&](int j) HWY_ATTR { return hn::GatherIndex(d, table.c[j], piece); };
 #endif
-  V g = coefficient(5);
-  g = hn::MulAdd(g, t, coefficient(4));
-  g = hn::MulAdd(g, t, coefficient(3));
-  g = hn::MulAdd(g, t, coefficient(2));
-  g = hn::MulAdd(g, t, coefficient(1));
-  g = hn::MulAdd(g, t, coefficient(0));
-  return hn::Sub(hn::ZeroIfNegative(x), hn::IfThenZeroElse(beyond, g));
+  // Even and odd powers apart (Estrin): half the latency of Horner's rule.
+  const V t2 = hn::Mul(t, t);
+  const V high = hn::MulAdd(coefficient(5), t, coefficient(4));
+  const V middle = hn::MulAdd(coefficient(3), t, coefficient(2));
+  const V low = hn::MulAdd(coefficient(1), t, coefficient(0));
+  const V g = hn::MulAdd(hn::MulAdd(high, t2, middle), t2, low);
+  return hn::Sub(hn::ZeroIfNegative(x), g);
 }
 
 template <class D, class V = hn::Vec<D>>

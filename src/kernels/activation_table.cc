@@ -8,7 +8,9 @@ namespace {
 
 constexpr int kNodes = kGeluDegree + 1;
 
-double tail(double a) { return a * 0.5 * std::erfc(a / std::numbers::sqrt2); }
+double tail(double a) {
+  return a * 0.5 * std::erfc(a / std::numbers::sqrt2);
+}  // a < 0 too: piece 0 is smooth there
 
 // Interpolation at Chebyshev nodes: solves the small Vandermonde system by Gaussian elimination.
 void fit(double center, double width, double (&c)[kNodes]) {
@@ -36,10 +38,10 @@ void fit(double center, double width, double (&c)[kNodes]) {
 
 GeluTable make_table() {
   GeluTable table{};
-  const double width = kGeluRange / kGeluPieces;
+  constexpr double kWidth = 1.0 / kGeluScale;
   for (int piece = 0; piece < kGeluPieces; ++piece) {
     double c[kNodes];
-    fit((piece + 0.5) * width, width, c);
+    fit(piece * kWidth, kWidth, c);
     for (int j = 0; j < kNodes; ++j) table.c[j][piece] = static_cast<float>(c[j]);
   }
   return table;

@@ -2,15 +2,16 @@
 // activation-inl.h.
 //
 // gelu(x) = x Phi(x) = max(x, 0) - g(|x|) with g(a) = a (1 - Phi(a)), smooth on [0, inf) and below
-// 6e-9 past kGeluRange. g is fitted on kGeluPieces equal pieces of [0, kGeluRange) by a polynomial
-// of degree kGeluDegree in t in [-1/2, 1/2].
+// 3e-9 at kGeluRange. With u = a * kGeluScale, piece i = round(u) is a polynomial of degree
+// kGeluDegree in t = u - i, |t| <= 1/2; u stops at kGeluPieces - 1/2.
 #pragma once
 
 namespace akin::kernels {
 
 inline constexpr int kGeluPieces = 16;
 inline constexpr int kGeluDegree = 5;
-inline constexpr float kGeluRange = 6.0F;
+inline constexpr float kGeluRange = 6.2F;
+inline constexpr float kGeluScale = (kGeluPieces - 0.5F) / kGeluRange;
 
 // table[degree][piece]; computed once, in double, from std::erfc. Max abs error of g is below 3e-8.
 struct GeluTable {

@@ -67,16 +67,6 @@ size_t amx_int8_operand_bytes(size_t rows, size_t k) {
   return round_up(rows, kRowBlock) / kTileRows * int8_depth_blocks(k) * kTileBytes;
 }
 
-void amx_int8_set_row(uint8_t* operand, size_t k, size_t row, const int8_t* q) {
-  const size_t blocks = int8_depth_blocks(k);
-  uint8_t* base = operand + row / kTileRows * blocks * kTileBytes + row % kTileRows * 64;
-  for (size_t b = 0; b < blocks; ++b) {
-    const size_t count = std::min(kInt8Depth, k - b * kInt8Depth);
-    std::memcpy(base + b * kTileBytes, q + b * kInt8Depth, count);
-    std::memset(base + b * kTileBytes + count, 0, kInt8Depth - count);
-  }
-}
-
 size_t amx_int8_weight_bytes(size_t n, size_t k) {
   return round_up(n, kAmxPanelCols) / kTileRows * int8_depth_blocks(k) * kTileBytes;
 }
@@ -220,14 +210,16 @@ bool amx_available() {
   return available;
 }
 
+static __mmask16 lanes_left(size_t left) {
+  return left >= 16 ? 0xFFFF : static_cast<__mmask16>((1U << left) - 1);
+}
+
 AKIN_AMX_TARGET void amx_f32_set_row(uint8_t* operand, size_t k, size_t row, const float* x) {
   const size_t blocks = f32_depth_blocks(k);
   uint8_t* out = operand + row / kTileRows * blocks * kParts * kTileBytes + row % kTileRows * 64;
   for (size_t i = 0; i < blocks * kF32Depth; i += kF32Depth, out += kParts * kTileBytes) {
-    const size_t left = k - i;
-    const __mmask16 low_mask = left >= 16 ? 0xFFFF : static_cast<__mmask16>((1U << left) - 1);
-    const __mmask16 high_mask =
-        left >= 32 ? 0xFFFF : (left <= 16 ? 0 : static_cast<__mmask16>((1U << (left - 16)) - 1));
+    const __mmask16 low_mask = lanes_left(k - i),
+                    high_mask = k - i > 16 ? lanes_left(k - i - 16) : 0;
     __m512 low = _mm512_maskz_loadu_ps(low_mask, x + i);
     __m512 high = _mm512_maskz_loadu_ps(high_mask, x + i + 16);
     for (size_t part = 0; part < kParts; ++part) {
@@ -240,6 +232,33 @@ AKIN_AMX_TARGET void amx_f32_set_row(uint8_t* operand, size_t k, size_t row, con
                                _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(pieces, 1)), 16)));
     }
   }
+}
+
+// The same rounding as quantize_row: one product with 127 / max, then to nearest even.
+AKIN_AMX_TARGET float amx_int8_set_row(uint8_t* operand, size_t k, size_t row, const float* x) {
+  const size_t blocks = int8_depth_blocks(k);
+  uint8_t* out = operand + row / kTileRows * blocks * kTileBytes + row % kTileRows * 64;
+  __m512 largest = _mm512_setzero_ps(), second = _mm512_setzero_ps();
+  size_t i = 0;
+  for (; i + 32 <= k; i += 32) {
+    largest = _mm512_max_ps(largest, _mm512_abs_ps(_mm512_loadu_ps(x + i)));
+    second = _mm512_max_ps(second, _mm512_abs_ps(_mm512_loadu_ps(x + i + 16)));
+  }
+  for (; i < k; i += 16) {
+    largest =
+        _mm512_max_ps(largest, _mm512_abs_ps(_mm512_maskz_loadu_ps(lanes_left(k - i), x + i)));
+  }
+  const float max = _mm512_reduce_max_ps(_mm512_max_ps(largest, second));
+  const bool usable = max > 0.0F && max < 3.0e38F;
+  const __m512 inverse = _mm512_set1_ps(usable ? 127.0F / max : 0.0F);
+  for (i = 0; i < blocks * kInt8Depth; i += 16) {
+    const __m512 v = _mm512_maskz_loadu_ps(i < k ? lanes_left(k - i) : 0, x + i);
+    const __m512i q =
+        usable ? _mm512_cvtps_epi32(_mm512_mul_ps(v, inverse)) : _mm512_setzero_si512();
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i / kInt8Depth * kTileBytes + i % kInt8Depth),
+                     _mm512_cvtsepi32_epi8(q));
+  }
+  return usable ? max / 127.0F : 0.0F;
 }
 
 AKIN_AMX_TARGET void amx_matmul_f32(const MatmulArgs& args) {
@@ -299,6 +318,10 @@ AKIN_AMX_TARGET void amx_matmul_int8(const MatmulArgs& args) {
 
 bool amx_available() { return false; }
 void amx_f32_set_row(uint8_t*, size_t, size_t, const float*) { AKIN_CHECK(amx_available()); }
+float amx_int8_set_row(uint8_t*, size_t, size_t, const float*) {
+  AKIN_CHECK(amx_available());
+  return 0;
+}
 void amx_matmul_f32(const MatmulArgs&) { AKIN_CHECK(amx_available()); }
 void amx_matmul_int8(const MatmulArgs&) { AKIN_CHECK(amx_available()); }
 

@@ -27,7 +27,8 @@ void amx_f32_set_weight_row(uint8_t* weight, size_t k, size_t column, const floa
 void amx_matmul_f32(const MatmulArgs& args);
 
 size_t amx_int8_operand_bytes(size_t rows, size_t k);
-void amx_int8_set_row(uint8_t* operand, size_t k, size_t row, const int8_t* q);
+// Quantises and stores one row; returns its scale.
+float amx_int8_set_row(uint8_t* operand, size_t k, size_t row, const float* x);
 size_t amx_int8_weight_bytes(size_t n, size_t k);
 void amx_int8_set_weight_row(uint8_t* weight, size_t k, size_t column, const int8_t* q);
 void amx_matmul_int8(const MatmulArgs& args);

@@ -84,7 +84,7 @@ void Operand::reserve(Backend backend, size_t rows, size_t k) {
 void Operand::set_rows(size_t row, MatView<const float> x) {
   AKIN_CHECK(x.cols() == k_ && row + x.rows() <= rows_);
   thread_local std::vector<int8_t> q;
-  if (is_int8(backend_)) q.resize(k_);
+  if (backend_ == Backend::simd_int8) q.resize(k_);
   for (size_t r = 0; r < x.rows(); ++r, ++row) {
     switch (backend_) {
       case Backend::simd_f32:
@@ -98,8 +98,7 @@ void Operand::set_rows(size_t row, MatView<const float> x) {
         simd_store_int8_row(q.data(), k_, data_.data() + row * simd_int8_row_bytes(k_));
         break;
       case Backend::amx_int8:
-        scales_[row] = quantize_row(x.row(r), k_, q.data());
-        amx_int8_set_row(data_.data(), k_, row, q.data());
+        scales_[row] = amx_int8_set_row(data_.data(), k_, row, x.row(r));
         break;
     }
   }
