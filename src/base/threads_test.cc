@@ -1,0 +1,62 @@
+// The pool, the barrier and parallel_for: every index once, errors carried over, reuse.
+#include "base/threads.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <vector>
+
+namespace akin {
+namespace {
+
+TEST(ThreadPool, RunsEveryThreadOnceManyTimes) {
+  for (const size_t size : {1, 2, 4}) {
+    ThreadPool pool(size);
+    std::vector<std::atomic<int>> calls(size);
+    for (int round = 0; round < 200; ++round) pool.run([&](size_t thread) { ++calls[thread]; });
+    for (const auto& count : calls) EXPECT_EQ(count, 200);
+  }
+}
+
+TEST(ThreadPool, RethrowsAndGoesOn) {
+  ThreadPool pool(3);
+  EXPECT_THROW(pool.run([](size_t thread) {
+    if (thread == 2) throw std::runtime_error("two");
+  }),
+               std::runtime_error);
+  std::atomic<int> calls{0};
+  pool.run([&](size_t) { ++calls; });
+  EXPECT_EQ(calls, 3);
+}
+
+TEST(ThreadPool, ParallelForVisitsEachIndexOnce) {
+  ThreadPool pool(2);
+  for (const size_t count : {0, 1, 7, 1000}) {
+    std::vector<std::atomic<int>> seen(count);
+    parallel_for(pool, count, 3, [&](size_t i, size_t) { ++seen[i]; });
+    for (const auto& times : seen) ASSERT_EQ(times, 1);
+  }
+}
+
+TEST(SpinBarrier, NobodyPassesEarly) {
+  constexpr size_t kMembers = 3, kRounds = 500;
+  ThreadPool pool(kMembers);
+  SpinBarrier barrier(kMembers);
+  std::atomic<size_t> arrived{0};
+  std::atomic<bool> early{false};
+  pool.run([&](size_t) {
+    for (size_t round = 1; round <= kRounds; ++round) {
+      ++arrived;
+      barrier.arrive_and_wait();
+      if (arrived < round * kMembers) early = true;
+      barrier.arrive_and_wait();
+    }
+  });
+  EXPECT_FALSE(early);
+}
+
+TEST(UsableCpus, IsAtLeastOne) { EXPECT_GE(usable_cpus(), 1U); }
+
+}  // namespace
+}  // namespace akin
