@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstring>
 #include <functional>
+#include <span>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -87,7 +88,6 @@ struct Scratch {
   std::vector<Symbol> symbols;
   std::vector<Candidate> heap;
   std::string spelling;
-  std::vector<SubToken> tokens;
 
   static Scratch& of_thread() {
     static thread_local Scratch scratch;
@@ -149,11 +149,9 @@ class Bpe final : public SubwordModel {
       }
       return;
     }
-    std::vector<SubToken>& tokens = Scratch::of_thread().tokens;
-    tokens.clear();
-    merge_piece(piece, tokens);
-    cache.store(key, tokens, piece.size());
-    out.insert(out.end(), tokens.begin(), tokens.end());
+    const size_t before = out.size();
+    merge_piece(piece, out);
+    cache.store(key, std::span(out).subspan(before), piece.size());
   }
   size_t vocab_size() const override { return by_id_.size(); }
   std::optional<int32_t> token_id(std::string_view token) const override {

@@ -6,7 +6,6 @@
 #include <simdjson.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -22,6 +21,7 @@ constexpr double kMaxScore = 1e30;                  // no sum over a text overfl
 constexpr std::string_view kMeta = "\xE2\x96\x81";  // U+2581
 constexpr uint32_t kUnset = 0xFFFFFFFF;
 constexpr size_t kWindow = 2048;               // positions that are worked on at a time
+constexpr size_t kAhead = 6;                   // characters between a prefetch and its use
 constexpr size_t kKeptEnds = size_t{1} << 16;  // scratch kept between calls
 
 struct Character {
@@ -46,39 +46,6 @@ Character character_at(std::string_view text, size_t pos) {
   return {(a & 7) << 18 | b << 12 | c << 6 | d, std::min<size_t>(4, left)};
 }
 
-bool starts_with_meta(std::string_view text, size_t pos) {
-  return pos <= text.size() && text.size() - pos >= kMeta.size() &&
-         std::memcmp(text.data() + pos, kMeta.data(), kMeta.size()) == 0;
-}
-
-// Bytes of the Unicode White_Space character at pos, or 0.
-size_t whitespace_bytes(std::string_view text, size_t pos) {
-  const auto at = [&](size_t i) {
-    return pos + i < text.size() ? static_cast<uint8_t>(text[pos + i]) : uint8_t{0};
-  };
-  const uint8_t a = at(0), b = at(1), c = at(2);
-  if (a == ' ' || (a >= 9 && a <= 13)) return 1;
-  if (a == 0xC2) return b == 0x85 || b == 0xA0 ? 2 : 0;
-  if (a == 0xE1) return b == 0x9A && c == 0x80 ? 3 : 0;
-  if (a == 0xE3) return b == 0x80 && c == 0x80 ? 3 : 0;
-  if (a != 0xE2) return 0;
-  if (b == 0x81) return c == 0x9F ? 3 : 0;
-  return b == 0x80 && ((c >= 0x80 && c <= 0x8A) || c == 0xA8 || c == 0xA9 || c == 0xAF) ? 3 : 0;
-}
-
-// How far a scan for separators may step: 0 at a byte that may begin one, else past the character.
-struct ScanTables {
-  std::array<uint8_t, 256> whitespace{}, meta{};  // white space; ' ' and U+2581
-  constexpr ScanTables() {
-    for (size_t c = 0; c < 256; ++c) {
-      whitespace[c] = meta[c] = c < 0xC0 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
-    }
-    for (const uint8_t c : {9, 10, 11, 12, 13, 32, 0xC2, 0xE1, 0xE2, 0xE3}) whitespace[c] = 0;
-    for (const uint8_t c : {32, 0xE2}) meta[c] = 0;
-  }
-};
-constexpr ScanTables kScan;
-
 }  // namespace
 
 // Scratch of a thread. Positions are characters, counted from the start of the window.
@@ -94,8 +61,6 @@ struct Unigram::Search {
   std::vector<uint32_t> offsets;  // of the characters in the piece, then the end
   std::vector<End> ends;
   std::vector<Step> steps;  // a part of the best path, last step first
-  std::string piece;        // U+2581 and a word
-  std::vector<SubToken> tokens;
 
   static Search& of_thread() {
     static thread_local Search search;
@@ -103,14 +68,13 @@ struct Unigram::Search {
   }
   void reserve(size_t characters) {
     if (ends.size() > characters) return;
-    codes.resize(characters + 1);
+    codes.resize(characters + 1 + kAhead + 1);
     offsets.resize(characters + 1);
     ends.resize(characters + 1);
   }
   void release_large() {
     if (ends.size() > kKeptEnds) ends = {}, codes = offsets = {};
     if (steps.capacity() > kKeptEnds) steps = {};
-    if (piece.capacity() > kKeptEnds) piece = {};
   }
 };
 
@@ -216,6 +180,9 @@ void Unigram::extend_paths(size_t stop, Window& window, Search& search) const {
   const uint32_t root_base = nodes[UnigramTrie::kRoot].base;
   size_t reach = window.reach, cut = window.cut;
   for (size_t pos = window.pos; pos < stop; ++pos) {
+    // The walk of a later character: its second step is the first one that misses the cache.
+    const uint32_t ahead = nodes[root_base ^ codes[pos + kAhead]].base;
+    __builtin_prefetch(nodes + (ahead ^ codes[pos + kAhead + 1]));
     const double here = ends[pos].score;
     const uint64_t start = static_cast<uint64_t>(pos) << 32;
     cut = pos >= reach ? pos : cut;
@@ -276,7 +243,7 @@ size_t Unigram::fill_window(std::string_view piece, size_t byte, size_t capacity
     byte += character.bytes;
     ++size;
   }
-  search.codes[size] = 0;
+  std::fill_n(search.codes.begin() + static_cast<ptrdiff_t>(size), kAhead + 2, 0);
   search.offsets[size] = static_cast<uint32_t>(byte);
   window.size = size;
   return byte;
@@ -345,14 +312,18 @@ void Unigram::best_path(std::string_view piece, Emit&& emit) const {
   search.release_large();
 }
 
+void Unigram::tokenize_uncached(std::string_view piece, std::vector<SubToken>& out) const {
+  best_path(piece, [&out](uint32_t id, uint32_t begin, uint32_t end) {
+    out.push_back({static_cast<int32_t>(id), begin, end});
+  });
+}
+
 void Unigram::tokenize(std::string_view piece, std::vector<SubToken>& out) const {
   AKIN_CHECK(piece.size() < kUnset);
   const bool prefixed = piece.starts_with(kMeta);
   const std::string_view word = prefixed ? piece.substr(kMeta.size()) : piece;
   if (word.size() > WordCache::kKeyBytes) {
-    best_path(piece, [&out](uint32_t id, uint32_t begin, uint32_t end) {
-      out.push_back({static_cast<int32_t>(id), begin, end});
-    });
+    tokenize_uncached(piece, out);
     return;
   }
   WordCache& cache = WordCache::of_thread(instance_);
@@ -365,156 +336,9 @@ void Unigram::tokenize(std::string_view piece, std::vector<SubToken>& out) const
     }
     return;
   }
-  std::vector<SubToken>& tokens = Search::of_thread().tokens;
-  tokens.clear();
-  best_path(piece, [&tokens](uint32_t id, uint32_t begin, uint32_t end) {
-    tokens.push_back({static_cast<int32_t>(id), begin, end});
-  });
-  cache.store(key, tokens, piece.size());
-  out.insert(out.end(), tokens.begin(), tokens.end());
-}
-
-// The words of a text on their way through the cache: a few are kept waiting while their entries
-// come from memory.
-class Unigram::WordQueue {
- public:
-  WordQueue(const Unigram& model, std::string_view text, std::vector<int32_t>& ids)
-      : model_(model), text_(text), ids_(ids), cache_(WordCache::of_thread(model.instance_)) {}
-
-  // text[begin, end), without the U+2581 that `prefixed` adds.
-  void add(size_t begin, size_t end, bool prefixed) {
-    if (count_ == kWaiting) finish_one();
-    Word& word = words_[(first_ + count_++) % kWaiting];
-    word = {begin, end, prefixed, {}};
-    if (end - begin > WordCache::kKeyBytes) return;
-    word.key =
-        WordCache::make_key(text_.substr(begin, end - begin), text_.size() - begin, prefixed);
-    cache_.prefetch(word.key);
-  }
-  void finish() {
-    while (count_ != 0) finish_one();
-  }
-
- private:
-  static constexpr size_t kWaiting = 4;
-  struct Word {
-    size_t begin, end;
-    bool prefixed;
-    WordCache::Key key;
-  };
-
-  void finish_one() {
-    const Word& word = words_[first_];
-    first_ = (first_ + 1) % kWaiting;
-    --count_;
-    const bool cached = word.end - word.begin <= WordCache::kKeyBytes;
-    if (const auto* entry = cached ? cache_.find(word.key) : nullptr) {
-      for (size_t i = 0; i < WordCache::kMaxTokens && entry->lengths[i] != 0; ++i) {
-        ids_.push_back(entry->ids[i]);
-      }
-      return;
-    }
-    compute(word, cached);
-  }
-
-  void compute(const Word& word, bool cached) {
-    Search& search = Search::of_thread();
-    std::string_view piece = text_.substr(word.begin, word.end - word.begin);
-    std::string buffer = std::move(search.piece);
-    if (word.prefixed) {
-      buffer.assign(kMeta);
-      buffer += piece;
-      piece = buffer;
-    }
-    std::vector<SubToken>& tokens = search.tokens;
-    tokens.clear();
-    model_.best_path(piece, [&](uint32_t id, uint32_t begin, uint32_t end) {
-      ids_.push_back(static_cast<int32_t>(id));
-      if (cached) tokens.push_back({static_cast<int32_t>(id), begin, end});
-    });
-    if (cached) cache_.store(word.key, tokens, piece.size());
-    search.piece = std::move(buffer);
-  }
-
-  const Unigram& model_;
-  std::string_view text_;
-  std::vector<int32_t>& ids_;
-  WordCache& cache_;
-  Word words_[kWaiting];
-  size_t first_ = 0, count_ = 0;
-};
-
-void Unigram::encode_words(std::string_view text, WordSplit split,
-                           std::vector<int32_t>& ids) const {
-  AKIN_CHECK(text.size() < kUnset - kMeta.size());
-  if (split.whitespace) {
-    encode_whitespace_split(text, split.prepend, ids);
-  } else {
-    encode_metaspace(text, split, ids);
-  }
-}
-
-// WhitespaceSplit, then Metaspace on each word: a word may hold U+2581 of its own.
-void Unigram::encode_whitespace_split(std::string_view text, bool prepend,
-                                      std::vector<int32_t>& ids) const {
-  WordQueue queue(*this, text, ids);
-  size_t begin = 0;         // of the piece, after its U+2581 if it has one
-  bool prefixed = prepend;  // the piece has U+2581 in front
-  bool literal = false;     // and that stands in the text, so that even an empty piece counts
-  const auto finish = [&](size_t end) {
-    if (end > begin || literal) queue.add(begin, end, prefixed);
-  };
-  for (size_t pos = 0; pos < text.size();) {
-    if (const size_t step = kScan.whitespace[static_cast<uint8_t>(text[pos])]; step != 0) {
-      pos += step;
-    } else if (const size_t width = whitespace_bytes(text, pos); width != 0) {
-      finish(pos);
-      pos += width;
-      begin = pos;
-      prefixed = prepend;
-      literal = false;
-    } else if (starts_with_meta(text, pos)) {
-      finish(pos);
-      pos += kMeta.size();
-      begin = pos;
-      prefixed = literal = true;
-    } else {
-      ++pos;
-    }
-  }
-  finish(text.size());
-  queue.finish();
-}
-
-// Metaspace alone: ' ' and U+2581 both start a piece.
-void Unigram::encode_metaspace(std::string_view text, WordSplit split,
-                               std::vector<int32_t>& ids) const {
-  WordQueue queue(*this, text, ids);
-  size_t begin = 0;
-  bool prefixed = split.prepend, literal = false;
-  const auto finish = [&](size_t end) {
-    if (end > begin || literal) queue.add(begin, end, prefixed);
-  };
-  for (size_t pos = 0; pos < text.size();) {
-    const char c = text[pos];
-    if (const size_t step = kScan.meta[static_cast<uint8_t>(c)]; step != 0) {
-      pos += step;
-      continue;
-    }
-    if (c != ' ' && !starts_with_meta(text, pos)) {
-      ++pos;
-      continue;
-    }
-    finish(pos);
-    pos += c == ' ' ? 1 : kMeta.size();
-    if (c == ' ' && split.collapse_spaces) {
-      while (pos < text.size() && text[pos] == ' ') ++pos;
-    }
-    begin = pos;
-    prefixed = literal = true;
-  }
-  finish(text.size());
-  queue.finish();
+  const size_t before = out.size();
+  tokenize_uncached(piece, out);
+  cache.store(key, std::span(out).subspan(before), piece.size());
 }
 
 std::unique_ptr<SubwordModel> make_unigram(const JsonValue& model) {

@@ -42,6 +42,7 @@ class Unigram final : public SubwordModel {
   Unigram(const UnigramVocab& vocab, const std::string& where);
 
   void tokenize(std::string_view piece, std::vector<SubToken>& out) const override;
+  void tokenize_uncached(std::string_view piece, std::vector<SubToken>& out) const;
   size_t vocab_size() const override { return scores_.size(); }
   std::optional<int32_t> token_id(std::string_view token) const override;
   std::string_view token(int32_t id) const override;
@@ -56,7 +57,6 @@ class Unigram final : public SubwordModel {
  private:
   struct Search;
   struct Window;
-  class WordQueue;
   void keep_tokens(const UnigramVocab& vocab, const std::string& where);
   template <typename Emit>
   void best_path(std::string_view piece, Emit&& emit) const;
@@ -68,9 +68,6 @@ class Unigram final : public SubwordModel {
   void slide_window(Window& window, Search& search) const;
   template <typename Emit>
   void emit_unknown(std::string_view piece, uint32_t begin, uint32_t end, Emit& emit) const;
-  void encode_whitespace_split(std::string_view text, bool prepend,
-                               std::vector<int32_t>& ids) const;
-  void encode_metaspace(std::string_view text, WordSplit split, std::vector<int32_t>& ids) const;
 
   UnigramTrie trie_;
   std::string bytes_;              // all tokens, back to back

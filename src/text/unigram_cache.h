@@ -8,9 +8,9 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <span>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "text/subword_model.h"
 
@@ -25,7 +25,7 @@ class WordCache {
   struct Entry {
     uint64_t key[2];
     int32_t ids[kMaxTokens];
-    uint8_t lengths[kMaxTokens];  // bytes of each token; 0 ends the list
+    uint8_t lengths[kMaxTokens];  // bytes of each token; 0 for the ids after the last one
     uint8_t shape;                // kHeld | kMarked | bytes of the key
   };
   static_assert(sizeof(Entry) == 32);
@@ -76,7 +76,7 @@ class WordCache {
     return set;
   }
   // Keeps the tokens of a piece of `size` bytes, when they fit and cover it without overlap.
-  void store(const Key& key, const std::vector<SubToken>& tokens, size_t size) {
+  void store(const Key& key, std::span<const SubToken> tokens, size_t size) {
     if (tokens.size() > kMaxTokens || tokens.empty()) return;
     size_t at = 0;
     Entry entry{};
