@@ -208,7 +208,17 @@ void Pattern::for_each_match(std::string_view text,
     return;
   }
   Matcher matcher(text, steps_, sets_);
+  const PatternStep& first = steps_[0];
+  const CharSet* first_set =
+      first.op == Op::set || (first.op == Op::repeat && first.a > 0) ? &sets_[first.set] : nullptr;
   for (size_t pos = 0; pos < text.size();) {
+    if (first_set != nullptr) {  // most characters cannot begin a match: pass them quickly
+      const char* p = text.data() + pos;
+      if (!first_set->contains(next_code_point(p))) {
+        pos = static_cast<size_t>(p - text.data());
+        continue;
+      }
+    }
     const size_t end = matcher.match(0, pos);
     if (matcher.exhausted()) {
       throw_error(ErrorKind::unsupported, where_,

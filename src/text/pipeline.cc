@@ -92,7 +92,8 @@ void Pipeline::encode_valid(std::string_view text, std::vector<int32_t>& ids) co
 void Pipeline::encode_segment(std::string_view text, uint32_t offset,
                               std::vector<int32_t>& ids) const {
   if (text.empty()) return;
-  if (parts_.fast && parts_.fast->encode(text, ids)) return;
+  if (parts_.bert_fast && parts_.bert_fast->encode(text, ids)) return;
+  if (parts_.unigram_fast && parts_.unigram_fast->encode(text, offset == 0, ids)) return;
   static thread_local SplitText split;
   static thread_local std::vector<SubToken> tokens;
   split.pieces.clear();
@@ -224,16 +225,23 @@ Span Pipeline::trim(std::string_view token, Span span, bool first) const {
   const auto is_blank = [](char32_t c) { return c == 0x120 || is_white_space(c); };  // 0x120: Ġ
   const char* const begin = token.data();
   const char* const end = begin + token.size();
-  uint32_t leading = 0, trailing = 0;
-  for (const char* p = begin; p < end && is_blank(next_code_point(p));) ++leading;
-  for (const char* p = end; p > begin && is_blank(last_code_point(p)); ++trailing) {
+  // In bytes of the original: a blank that the byte-level alphabet stands for is one.
+  const auto original_bytes = [](char32_t c) { return c == 0x120 ? 1 : utf8_length(c); };
+  uint32_t leading = 0, blanks = 0, trailing = 0;
+  for (const char* p = begin; p < end; ++blanks) {
+    const char32_t c = next_code_point(p);
+    if (!is_blank(c)) break;
+    leading += original_bytes(c);
+  }
+  for (const char* p = end; p > begin && is_blank(last_code_point(p));) {
+    trailing += original_bytes(last_code_point(p));
     do {
       --p;
     } while ((static_cast<uint8_t>(*p) & 0xC0) == 0x80);
   }
   // One blank before the first token was put there, not found there.
   const bool own = (first || span.begin == 0) && parts_.post_processor.add_prefix_space;
-  if (own && leading == 1) leading = 0;
+  if (own && blanks == 1) leading = 0;
   span.begin = std::min(span.begin + leading, span.end);
   if (span.end >= trailing) span.end = std::max(span.end - trailing, span.begin);
   return span;

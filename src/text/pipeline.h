@@ -14,6 +14,7 @@
 #include "text/pre_tokenizer.h"
 #include "text/subword_model.h"
 #include "text/tokenizer.h"
+#include "text/unigram_fast.h"
 
 namespace akin::text {
 
@@ -21,8 +22,9 @@ struct PipelineParts {
   std::unique_ptr<Normalizer> normalizer;       // may be null
   std::unique_ptr<PreTokenizer> pre_tokenizer;  // may be null
   std::unique_ptr<SubwordModel> model;
-  std::unique_ptr<BertFast> fast;    // may be null; stands for the three above
-  std::unique_ptr<Decoder> decoder;  // may be null
+  std::unique_ptr<BertFast> bert_fast;        // may be null; stands for the three above
+  std::unique_ptr<UnigramFast> unigram_fast;  // may be null; the same
+  std::unique_ptr<Decoder> decoder;           // may be null
   AddedTokens added;
   PostProcessor post_processor;
   size_t max_length = 0;
@@ -52,7 +54,7 @@ class Pipeline final : public Tokenizer {
   uint64_t hash() const override { return parts_.hash; }
 
   // For tests: whether a fused path exists, and encode() without it.
-  bool is_fused() const { return parts_.fast != nullptr; }
+  bool is_fused() const { return parts_.bert_fast || parts_.unigram_fast; }
   void encode_general(std::string_view text, std::vector<int32_t>& ids) const;
 
  private:

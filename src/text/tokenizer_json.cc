@@ -47,9 +47,10 @@ void make_normalizer_and_fast(const JsonValue& root, const TokenizerOverrides& o
   options.strip_accents =
       overrides.strip_accents.value_or(strip ? strip->as_bool() : options.lowercase);
   parts.normalizer = make_bert_normalizer(options);
-  if (parts.model->type() == "WordPiece" && overrides.fuse &&
+  if (parts.model->type() == "WordPiece" &&
       has_type(root.find("pre_tokenizer"), "BertPreTokenizer")) {
-    parts.fast = std::make_unique<BertFast>(static_cast<const WordPiece&>(*parts.model), options);
+    parts.bert_fast =
+        std::make_unique<BertFast>(static_cast<const WordPiece&>(*parts.model), options);
   }
 }
 
@@ -76,7 +77,14 @@ std::unique_ptr<Pipeline> make_pipeline(std::string_view json, const std::string
   if (const auto value = root.find("added_tokens")) {
     parts.added = AddedTokens(value->items(), *parts.model, parts.normalizer.get(), value->where());
   }
-  if (parts.added.has_normalized()) parts.fast.reset();  // they are found in the normalized text
+  if (parts.model->type() == "Unigram") {
+    parts.unigram_fast = UnigramFast::make(root, static_cast<const Unigram&>(*parts.model));
+  }
+  // Some added tokens are found in the normalized text, which the fused paths do not show.
+  if (parts.added.has_normalized()) {
+    parts.bert_fast.reset();
+    parts.unigram_fast.reset();
+  }
   if (const auto truncation = root.find("truncation")) {
     parts.max_length = sane_length(truncation->get("max_length", 0));
   }

@@ -18,7 +18,6 @@ struct TokenizerOverrides {
   std::optional<size_t> max_length;
   std::string source = "tokenizer.json";
   uint64_t hash = 0;  // of the other files
-  bool fuse = true;   // false: no fused path, for tests
 };
 
 // Errors: bad_format, unsupported.

@@ -106,6 +106,40 @@ TEST(TokenizerJson, FusedEqualsGeneral) {
   }
 }
 
+TEST(TokenizerJson, FusedUnigramEqualsGeneral) {
+  const std::string kPreTokenizers[] = {
+      R"({"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},{"type":"Metaspace"}]})",
+      R"({"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},
+          {"type":"Metaspace","prepend_scheme":"never"}]})",
+      R"({"type":"Metaspace"})", R"({"type":"Metaspace","prepend_scheme":"first"})",
+      R"({"type":"Metaspace","prepend_scheme":"never"})"};
+  const std::string kNormalizers[] = {
+      "null", R"({"type":"NFKC"})",
+      R"({"type":"Sequence","normalizers":[{"type":"Nmt"},{"type":"Strip","strip_left":false},
+          {"type":"Replace","pattern":{"Regex":" {2,}"},"content":"▁"}]})",
+      R"({"type":"Strip"})"};
+  Rng rng(9);
+  for (const std::string& pre_tokenizer : kPreTokenizers) {
+    for (const std::string& normalizer : kNormalizers) {
+      const auto t = make(
+          R"({"added_tokens":[{"content":"[CLS]","special":true,"normalized":false},
+          {"content":"[MASK]","lstrip":true,"special":true,"normalized":false}],"normalizer":)" +
+          normalizer + R"(,"pre_tokenizer":)" + pre_tokenizer +
+          R"(,"model":{"type":"Unigram","unk_id":0,"vocab":[["<unk>",0],["▁",-2],["a",-3],["b",-3],
+          ["ab",-3.5],["▁a",-4],["中",-5],["▁hello",-6],["hello",-7],["▁▁",-8],["!",-9]]}})");
+      ASSERT_TRUE(t->is_fused());
+      for (int i = 0; i < 400; ++i) {
+        std::string text = hostile_text(rng, 1 + rng.below(12), i % 4 == 0);
+        if (i % 3 == 0) text.insert(rng.below(text.size() + 1), "  ");
+        Ids general;
+        t->encode_general(text, general);
+        ASSERT_EQ(ids_of(*t, text), general)
+            << pre_tokenizer << normalizer << ": " << quote(text, 300);
+      }
+    }
+  }
+}
+
 TEST(TokenizerJson, FusedEqualsGeneralForEveryCharacter) {
   for (const char* options : {"", R"(,"lowercase":false)", R"(,"clean_text":false)"}) {
     const auto t = make(wordpiece_json(options));
