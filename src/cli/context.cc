@@ -99,4 +99,13 @@ void Context::write_record(const std::filesystem::path& out,
              full.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
+void check_output(const std::string& flag, const std::string& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (path == "-" || !std::filesystem::exists(status) || std::filesystem::is_regular_file(status))
+    return;
+  throw_error(ErrorKind::usage, flag, "{} is not a plain file; name a new file, or - for stdout",
+              quote(path));
+}
+
 }  // namespace akin::cli

@@ -78,4 +78,8 @@ class Context {
   std::string bar_what_;
 };
 
+// An output that is there must be a plain file, for it is replaced as a whole: never a device or a
+// folder. "-" is fine. Errors: usage.
+void check_output(const std::string& flag, const std::string& path);
+
 }  // namespace akin::cli

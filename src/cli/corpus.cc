@@ -70,8 +70,12 @@ void embed_documents(Corpus& corpus, size_t block, Encoder& encoder, EncodeOptio
     const size_t count = std::min(block, documents.size() - begin);
     views.clear();
     for (size_t i = begin; i < begin + count; ++i) views.push_back(documents[i].text);
-    const auto report =
-        encoder.encode(views, encode, corpus.vectors.view().row_range(begin, count));
+    EncodeReport report;
+    try {
+      report = encoder.encode(views, encode, corpus.vectors.view().row_range(begin, count));
+    } catch (const Error& error) {
+      throw with_place(error, [&](size_t i) { return corpus.place(begin + i); });
+    }
     corpus.tokens += report.tokens;
     truncated += report.truncated.size();
   }

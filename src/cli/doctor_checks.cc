@@ -118,7 +118,8 @@ Findings check_files(const fs::path& folder) {
                    "weights are a pickle (pytorch_model.bin), read as tensors only",
                    "a safetensors copy opens faster and holds no code"});
   }
-  if (!has("tokenizer.json")) {
+  if (!has("tokenizer.json") && !has("0_StaticEmbedding/tokenizer.json") &&
+      !has("0_Transformer/tokenizer.json")) {
     out.push_back({Verdict::warn, "files", "no tokenizer.json; an older tokenizer form is used",
                    "save the tokenizer in its fast form if ids differ"});
   }

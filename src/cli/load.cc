@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <system_error>
 
@@ -240,6 +241,17 @@ bool InputReader::next(InputText& text) {
 uint64_t InputReader::bad_rows() const { return bad_rows_ + (source_ ? source_->bad_rows() : 0); }
 uint64_t InputReader::bytes_read() const {
   return bytes_done_ + (source_ ? source_->bytes_read() : 0);
+}
+
+Error with_place(const Error& error, const std::function<std::string(size_t)>& place) {
+  constexpr std::string_view kPrefix = "input ";
+  const std::string_view where = error.where();
+  size_t index = 0;
+  if (!where.starts_with(kPrefix)) return error;
+  const auto [end, failed] =
+      std::from_chars(where.data() + kPrefix.size(), where.data() + where.size(), index);
+  if (failed != std::errc() || end != where.data() + where.size()) return error;
+  return {error.kind(), error.message(), place(index)};
 }
 
 std::string speed_words(uint64_t texts, uint64_t tokens, double seconds) {

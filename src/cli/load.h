@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "cli/choices.h"
 #include "cli/context.h"
 #include "core/encoder.h"
@@ -31,7 +32,8 @@ struct ModelOptions {
   template <typename Visitor>
   void model_field(Visitor& v) {
     v("model=MODEL", model,
-      "model folder, name of a model that akin ships, or ORG/NAME[@REVISION] in the Hugging Face cache");
+      "model folder, name of a model that akin ships, or ORG/NAME[@REVISION] in the Hugging Face "
+      "cache");
     v("pooling=MODE", pooling,
       "pooling for a folder that names none: cls, mean, max, mean_sqrt_len, weighted_mean or "
       "last_token, joined by +");
@@ -119,6 +121,10 @@ class InputReader {
   store::TextRow row_;
   uint64_t bad_rows_ = 0, bytes_done_ = 0, bytes_total_ = 0;
 };
+
+// An error about one text of an encode() call names it by its index in that call ("input 17"): the
+// same error, naming its place in the user's files instead. `place` maps an index to words.
+Error with_place(const Error& error, const std::function<std::string(size_t)>& place);
 
 // The words of a closing line: "8,192 texts, 170,402 tokens in 3.2 s: 2,560 texts/s, 53,250
 // tokens/s".

@@ -148,6 +148,7 @@ double round_to(double value, int digits) {
 }
 
 int run(BenchOptions& options, Context& context) {
+  if (!options.dump.empty()) check_output("--dump", options.dump);
   const auto strings = read_texts(options, context);
   const std::vector<std::string_view> texts(strings.begin(), strings.end());
   if (options.encode.truncate == Truncate::error) options.encode.truncate = Truncate::right;

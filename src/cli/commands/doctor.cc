@@ -75,7 +75,7 @@ bool examine(const std::string& name, const DoctorOptions& options, Context& con
     show(check_weights(model));
     show(check_tokenizer(model));
     show(check_settings(model));
-    const auto tokenizer = text::Tokenizer::load_folder(folder);
+    const auto tokenizer = load_model(load).tokenizer;  // the encoder keeps the other one
     const auto encoder = engine::make_cpu_encoder(
         std::move(model), {.threads = load.threads, .precision = load.dtype});
     show(check_vectors(*encoder));

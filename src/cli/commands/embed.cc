@@ -2,6 +2,7 @@
 // last one written while the engine works on this one.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <future>
 
 #include "base/error.h"
@@ -82,7 +83,13 @@ constexpr size_t kBlockBytes = size_t{32} << 20;  // of text, besides --block
 struct Block {
   std::vector<std::string> texts, ids;
   std::vector<uint64_t> lines;
-  std::string file;  // of the first text
+  std::vector<std::pair<size_t, std::string>>
+      files;  // index of the first text of each file, its name
+  std::string place(size_t i) const {
+    const auto after = std::upper_bound(
+        files.begin(), files.end(), i, [](size_t at, const auto& file) { return at < file.first; });
+    return fmt::format("{}:{}", std::prev(after)->second, lines.at(i));
+  }
 };
 
 Block read_block(InputReader& reader, size_t limit) {
@@ -92,7 +99,9 @@ Block read_block(InputReader& reader, size_t limit) {
   while (block.texts.size() < limit && bytes < kBlockBytes) {
     check_interrupted();
     if (!reader.next(row)) break;
-    if (block.texts.empty()) block.file = reader.file();
+    if (block.files.empty() || block.files.back().second != reader.file()) {
+      block.files.emplace_back(block.texts.size(), reader.file());
+    }
     bytes += row.text.size();
     block.texts.push_back(std::move(row.text));
     block.ids.push_back(std::move(row.id));
@@ -148,8 +157,7 @@ struct Totals {
 
 void add_report(Totals& totals, const EncodeReport& report, const Block& block) {
   if (totals.truncated == 0 && !report.truncated.empty()) {
-    totals.first_truncated =
-        fmt::format("{}:{}", block.file, block.lines[report.truncated.front()]);
+    totals.first_truncated = block.place(report.truncated.front());
   }
   totals.texts += report.texts;
   totals.tokens += report.tokens;
@@ -190,7 +198,7 @@ class Source {
     }
     literal_.texts = options.text;
     literal_.ids.resize(options.text.size());
-    literal_.file = "--text";
+    literal_.files.emplace_back(0, "--text");
     for (size_t i = 0; i < options.text.size(); ++i) literal_.lines.push_back(i + 1);
   }
   Block next() {
@@ -236,9 +244,7 @@ Totals embed_all(const EmbedOptions& options, Encoder& encoder, EncodeOptions en
     try {
       add_report(totals, encoder.encode(views, encode, output->vectors.view()), block);
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::too_long) throw;
-      throw Error(ErrorKind::too_long, error.what(),
-                  fmt::format("{}, texts from line {}", block.file, block.lines.front()));
+      throw with_place(error, [&](size_t i) { return block.place(i); });
     }
     check_interrupted();
     encode.progress({"embedding", 0, 0, "texts"});
@@ -284,7 +290,12 @@ Totals embed_tokens(const EmbedOptions& options, Encoder& encoder, const EncodeO
   for (Block block = source.next(); !block.texts.empty(); block = source.next()) {
     for (size_t i = 0; i < block.texts.size(); ++i) {
       check_interrupted();
-      const auto tokens = encoder.encode_tokens(block.texts[i], encode);
+      TokenVectors tokens;
+      try {
+        tokens = encoder.encode_tokens(block.texts[i], encode);
+      } catch (const Error& error) {
+        throw with_place(error, [&](size_t) { return block.place(i); });
+      }
       file.write(token_json(tokens, block.texts[i], block.ids[i], options.with_text));
       totals.texts += 1;
       totals.tokens += tokens.ids.size();
@@ -297,6 +308,7 @@ Totals embed_tokens(const EmbedOptions& options, Encoder& encoder, const EncodeO
 
 int run(EmbedOptions& options, Context& context) {
   const auto form = writer_options(options);
+  check_output("--out", options.out);
   Source source(options, context);
   const auto encoder = load_encoder(options.model);
   const auto& info = encoder->info();

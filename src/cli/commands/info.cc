@@ -17,7 +17,8 @@ struct InfoOptions {
   void fields(Visitor& v) {
     v("+models=MODEL", models, "model folders or names, instead of --model");
     v("model=MODEL", model,
-      "model folder, name of a model that akin ships, or ORG/NAME[@REVISION] in the Hugging Face cache");
+      "model folder, name of a model that akin ships, or ORG/NAME[@REVISION] in the Hugging Face "
+      "cache");
     v("pooling=MODE", pooling, "pooling for a folder that names none");
     v("dtype=TYPE", dtype, "precision that the fingerprint is for");
     v("list", list, "only list the models that akin ships");

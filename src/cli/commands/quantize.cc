@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/load.h"
-#include "cli/terminal.h"
 #include "cli/quantize_folder.h"
+#include "cli/terminal.h"
 
 namespace akin::cli {
 namespace {
@@ -23,7 +23,8 @@ struct QuantizeOptions {
   template <typename Visitor>
   void fields(Visitor& v) {
     v("model=MODEL", model,
-      "model folder, name of a model that akin ships, or ORG/NAME[@REVISION] in the Hugging Face cache");
+      "model folder, name of a model that akin ships, or ORG/NAME[@REVISION] in the Hugging Face "
+      "cache");
     v("out=DIR", out, "the folder to write");
     v("force", force, "write into a folder that is not empty");
     v("dry-run", dry_run, "say what would be written, write nothing");

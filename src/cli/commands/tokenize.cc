@@ -23,7 +23,8 @@ struct TokenizeOptions {
     v("+texts=TEXT", texts, "texts; without any, rows of stdin or of --file");
     v("file=FILE", file, "read rows of these files, or of stdin for -");
     v("model=MODEL", model,
-      "model folder, name of a model that akin ships, or ORG/NAME[@REVISION] in the Hugging Face cache");
+      "model folder, name of a model that akin ships, or ORG/NAME[@REVISION] in the Hugging Face "
+      "cache");
     v("[no-]special", special, "add the model's special tokens, such as [CLS] and [SEP]");
     v("count", count, "print only the number of tokens of each text");
     input.fields(v);
@@ -107,12 +108,22 @@ void print_text(const text::Tokenizer& tokenizer, const std::string& text,
   print_plain(tokenizer, encoding, context);
 }
 
+// Of the folder itself, else of the module folder that the whole model names.
+std::unique_ptr<text::Tokenizer> load_tokenizer(const std::filesystem::path& folder) {
+  try {
+    return text::Tokenizer::load_folder(folder);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::not_found) throw;
+    return model::load_model(folder).tokenizer;
+  }
+}
+
 int run(TokenizeOptions& options, Context& context) {
   if (!options.texts.empty() && !options.file.empty()) {
     throw_error(ErrorKind::usage, "--file", "goes without texts on the command line; got {} too",
                 quote(options.texts[0]));
   }
-  const auto tokenizer = text::Tokenizer::load_folder(resolve_model_folder(options.model));
+  const auto tokenizer = load_tokenizer(resolve_model_folder(options.model));
   for (const auto& text : options.texts) print_text(*tokenizer, text, options, context);
   if (!options.texts.empty()) return 0;
   InputReader reader(options.file, options.input, context);
