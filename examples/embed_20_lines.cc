@@ -1,4 +1,5 @@
-// A program of twenty lines over the installed library: the model folder is the first argument, two texts follow.
+// A program of twenty lines over the installed library: the model folder is the first argument, two
+// texts follow.
 #include <akin/encoder.h>
 
 #include <cstdio>
