@@ -29,18 +29,19 @@ struct Character {
   size_t bytes;
 };
 Character character_at(std::string_view text, size_t pos) {
-  const auto at = [&](size_t i) {
-    return pos + i < text.size() ? static_cast<uint8_t>(text[pos + i]) : uint8_t{0};
-  };
-  const uint32_t a = at(0);
+  const auto* p = reinterpret_cast<const uint8_t*>(text.data()) + pos;
+  const uint32_t a = p[0];
   const size_t left = text.size() - pos;
   if (a < 0x80) return {a, 1};
-  if (a < 0xE0) return {(a & 0x1F) << 6 | (at(1) & 0x3Fu), std::min<size_t>(2, left)};
-  if (a < 0xF0) {
-    return {(a & 0xF) << 12 | (at(1) & 0x3Fu) << 6 | (at(2) & 0x3Fu), std::min<size_t>(3, left)};
+  uint8_t padded[4] = {};
+  if (left < 4) {
+    std::memcpy(padded, p, left);
+    p = padded;
   }
-  return {(a & 7) << 18 | (at(1) & 0x3Fu) << 12 | (at(2) & 0x3Fu) << 6 | (at(3) & 0x3Fu),
-          std::min<size_t>(4, left)};
+  const uint32_t b = p[1] & 0x3Fu, c = p[2] & 0x3Fu, d = p[3] & 0x3Fu;
+  if (a < 0xE0) return {(a & 0x1F) << 6 | b, std::min<size_t>(2, left)};
+  if (a < 0xF0) return {(a & 0xF) << 12 | b << 6 | c, std::min<size_t>(3, left)};
+  return {(a & 7) << 18 | b << 12 | c << 6 | d, std::min<size_t>(4, left)};
 }
 
 // All eight bytes in [0x20, 0x7E].
@@ -173,6 +174,15 @@ size_t PrecompiledCharsmap::plain_run(std::string_view in, size_t pos) const {
       ++pos;
       continue;
     }
+    // Chinese text is nearly all characters of three bytes.
+    while (in.size() - pos >= 3 && (static_cast<uint8_t>(in[pos]) & 0xF0) == 0xE0) {
+      const auto at = [&](size_t i) { return static_cast<uint32_t>(in[pos + i]) & 0x3F; };
+      const uint32_t c = (at(0) & 0xF) << 12 | at(1) << 6 | at(2);
+      if (!is_plain_character(c)) return pos;
+      pos += 3;
+    }
+    if (pos == in.size()) break;
+    if (static_cast<uint8_t>(in[pos]) < 0x80) continue;
     const Character character = character_at(in, pos);
     if (!is_plain_character(character.codepoint)) return pos;
     pos += character.bytes;

@@ -171,8 +171,9 @@ void Unigram::emit_unknown(std::string_view piece, uint32_t begin, uint32_t end,
   emit(static_cast<uint32_t>(*unk_id_), begin, end);
 }
 
-// Tries every token at each character before `stop`.
-template <bool kFloatScores>
+// Tries every token at each character before `stop`. A window that holds the whole piece needs no
+// cut, and not the work of finding it.
+template <bool kFloatScores, bool kFindCut>
 void Unigram::extend_paths(size_t stop, Window& window, Search& search) const {
   Search::End* const ends = search.ends.data();
   const uint32_t* const codes = search.codes.data();
@@ -185,8 +186,10 @@ void Unigram::extend_paths(size_t stop, Window& window, Search& search) const {
     __builtin_prefetch(nodes + (ahead ^ codes[pos + kAhead + 1]));
     const double here = ends[pos].score;
     const uint64_t start = static_cast<uint64_t>(pos) << 32;
-    cut = pos >= reach ? pos : cut;
-    reach = std::max(reach, pos + 1);
+    if constexpr (kFindCut) {
+      cut = pos >= reach ? pos : cut;
+      reach = std::max(reach, pos + 1);
+    }
     uint32_t at = root_base ^ codes[pos];
     UnigramTrie::Node node = nodes[at];
     const bool known = node.parent == UnigramTrie::kRoot;
@@ -203,7 +206,7 @@ void Unigram::extend_paths(size_t stop, Window& window, Search& search) const {
       const uint64_t better = uint64_t{0} - static_cast<uint64_t>(score > target.score);
       target.back = (target.back & ~better) | ((start | node.id) & better);
       target.score = std::max(target.score, score);
-      reach = node.id != UnigramTrie::kNone && i > reach ? i : reach;
+      if constexpr (kFindCut) reach = node.id != UnigramTrie::kNone && i > reach ? i : reach;
       const uint32_t next = node.base ^ codes[i];  // the 0 after the last code leads nowhere
       if (nodes[next].parent != at) break;
       node = nodes[next];
@@ -277,10 +280,13 @@ void Unigram::best_path(std::string_view piece, Emit&& emit) const {
     const bool last = byte == piece.size();
     // Not the last window: no token may be cut by its end.
     const size_t stop = last ? window.size : window.size - max_token_characters_;
+    const bool whole = last && window.pos == 0;
     if (float_scores_) {
-      extend_paths<true>(stop, window, search);
+      whole ? extend_paths<true, false>(stop, window, search)
+            : extend_paths<true, true>(stop, window, search);
     } else {
-      extend_paths<false>(stop, window, search);
+      whole ? extend_paths<false, false>(stop, window, search)
+            : extend_paths<false, true>(stop, window, search);
     }
     if (last) window.cut = window.size;
     if (window.cut == 0) {

@@ -62,7 +62,7 @@ class Unigram final : public SubwordModel {
   void best_path(std::string_view piece, Emit&& emit) const;
   size_t fill_window(std::string_view piece, size_t byte, size_t capacity, Window& window,
                      Search& search) const;
-  template <bool kFloatScores>
+  template <bool kFloatScores, bool kFindCut>
   void extend_paths(size_t stop, Window& window, Search& search) const;
   void relax_unknown(size_t pos, Search& search) const;
   void slide_window(Window& window, Search& search) const;
