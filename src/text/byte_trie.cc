@@ -125,12 +125,40 @@ class ByteTrieBuilder {
   std::vector<uint32_t> starts_;
 };
 
+namespace {
+
+// Stable, by text; comparing eight bytes at once where they differ, which is nearly always.
+void sort_keys(std::vector<ByteTrie::Key>& keys) {
+  struct Item {
+    uint64_t head;
+    uint32_t index;
+  };
+  std::vector<Item> items(keys.size());
+  for (uint32_t i = 0; i < keys.size(); ++i) {
+    uint64_t head = 0;
+    for (size_t k = 0; k < 8; ++k) {
+      head = head << 8 | (k < keys[i].text.size() ? static_cast<uint8_t>(keys[i].text[k]) : 0);
+    }
+    items[i] = {head, i};
+  }
+  std::sort(items.begin(), items.end(), [&](const Item& a, const Item& b) {
+    if (a.head != b.head) return a.head < b.head;
+    const int order = keys[a.index].text.compare(keys[b.index].text);
+    return order != 0 ? order < 0 : a.index < b.index;
+  });
+  std::vector<ByteTrie::Key> sorted;
+  sorted.reserve(keys.size());
+  for (const Item& item : items) sorted.push_back(keys[item.index]);
+  keys = std::move(sorted);
+}
+
+}  // namespace
+
 ByteTrie::ByteTrie(std::vector<Key> keys, std::string_view where) {
   std::erase_if(keys, [](const Key& key) {
     return key.text.empty() || key.text.find('\0') != std::string_view::npos;
   });
-  std::stable_sort(keys.begin(), keys.end(),
-                   [](const Key& a, const Key& b) { return a.text < b.text; });
+  sort_keys(keys);
   size_t kept = 0;
   for (size_t i = 0; i < keys.size(); ++i) {
     if (i + 1 == keys.size() || keys[i].text != keys[i + 1].text) keys[kept++] = keys[i];

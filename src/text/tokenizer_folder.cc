@@ -1,5 +1,7 @@
 // A model folder -> tokenizer: which files there are and what they mean. The older forms are turned
 // into a tokenizer.json first, as transformers' convert_slow_tokenizer does.
+#include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -96,19 +98,44 @@ Json added_token(const std::string& content, int64_t id, bool lstrip = false) {
           {"rstrip", false}, {"normalized", false}, {"special", true}};
 }
 
-int64_t id_in(const Json& vocab, const std::string& token, const std::string& where) {
-  const auto it = vocab.find(token);
-  if (it == vocab.end()) {
+// Large parts are written as text and put in place of a null: building them as objects is slow.
+void put_in(std::string& json, const std::string& key, const std::string& value) {
+  const std::string empty = "\"" + key + "\":null";
+  const size_t at = json.find(empty);
+  AKIN_CHECK(at != std::string::npos);
+  json.replace(at + key.size() + 3, 4, value);
+}
+
+void append_json_string(std::string_view text, std::string& out) {
+  out += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<uint8_t>(c) < 0x20) {
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+using IdOf = std::function<std::optional<int64_t>(const std::string& token)>;
+
+int64_t required_id(const IdOf& id_of, const std::string& token, const std::string& where) {
+  const auto id = id_of(token);
+  if (!id) {
     throw_error(ErrorKind::bad_format, where, "the special token {} is not in the vocabulary",
                 quote(token));
   }
-  return it->get<int64_t>();
+  return *id;
 }
 
-Json around_text(const Json& vocab, const std::string& cls, const std::string& sep,
+Json around_text(const IdOf& id_of, const std::string& cls, const std::string& sep,
                  const std::string& where) {
   const auto special = [&](const std::string& token) {
-    return Json{{"id", token}, {"ids", {id_in(vocab, token, where)}}, {"tokens", {token}}};
+    return Json{{"id", token}, {"ids", {required_id(id_of, token, where)}}, {"tokens", {token}}};
   };
   const auto piece = [](const std::string& token) {
     return Json{{"SpecialToken", {{"id", token}, {"type_id", 0}}}};
@@ -120,23 +147,32 @@ Json around_text(const Json& vocab, const std::string& cls, const std::string& s
 }
 
 // One token a line; its number is its id.
-Json read_vocab_txt(const std::string& bytes) {
-  std::string text;
-  repair_utf8(bytes, text);
-  Json vocab = Json::object();
-  int64_t id = 0;
+std::vector<std::string_view> lines_of(std::string_view text) {
+  std::vector<std::string_view> lines;
   for (size_t begin = 0; begin < text.size();) {
-    size_t end = text.find_first_of("\r\n", begin);
-    if (end == std::string::npos) end = text.size();
-    vocab[text.substr(begin, end - begin)] = id++;
-    begin = end + (text.compare(end, 2, "\r\n") == 0 ? 2 : 1);
+    const size_t end = std::min(text.find_first_of("\r\n", begin), text.size());
+    lines.push_back(text.substr(begin, end - begin));
+    begin = end + (text.substr(end).starts_with("\r\n") ? 2 : 1);
   }
-  return vocab;
+  return lines;
 }
 
 std::string wordpiece_json(const std::string& bytes, const Settings& settings,
                            const std::string& where) {
-  const Json vocab = read_vocab_txt(bytes);
+  std::string text, vocab;
+  repair_utf8(bytes, text);
+  const auto tokens = lines_of(text);
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    vocab += i == 0 ? '{' : ',';
+    append_json_string(tokens[i], vocab);
+    vocab += ':' + std::to_string(i);
+  }
+  vocab += tokens.empty() ? "{}" : "}";
+  const IdOf id_of = [&](const std::string& token) -> std::optional<int64_t> {
+    const auto it = std::find(tokens.rbegin(), tokens.rend(), token);
+    if (it == tokens.rend()) return {};
+    return tokens.rend() - it - 1;
+  };
   const bool mpnet = settings.tokenizer_class() == "MPNetTokenizer";
   const std::string unk = settings.special("unk_token", "[UNK]");
   const std::string cls = settings.special("cls_token", mpnet ? "<s>" : "[CLS]");
@@ -145,11 +181,10 @@ std::string wordpiece_json(const std::string& bytes, const Settings& settings,
   const std::string mask = settings.special("mask_token", mpnet ? "<mask>" : "[MASK]");
   Json added = Json::array();
   for (const auto& token : {pad, unk, cls, sep, mask}) {
-    if (vocab.contains(token)) {
-      added.push_back(added_token(token, vocab[token].get<int64_t>(), mpnet && token == mask));
+    if (const auto id = id_of(token)) {
+      added.push_back(added_token(token, *id, mpnet && token == mask));
     }
   }
-  const bool lowercase = settings.flag("do_lower_case").value_or(true);
   const auto strip = settings.flag("strip_accents");
   const Json json = {
       {"version", "1.0"},
@@ -159,47 +194,46 @@ std::string wordpiece_json(const std::string& bytes, const Settings& settings,
         {"clean_text", true},
         {"handle_chinese_chars", settings.flag("tokenize_chinese_chars").value_or(true)},
         {"strip_accents", strip ? Json(*strip) : Json()},
-        {"lowercase", lowercase}}},
+        {"lowercase", settings.flag("do_lower_case").value_or(true)}}},
       {"pre_tokenizer", {{"type", "BertPreTokenizer"}}},
-      {"post_processor", around_text(vocab, cls, sep, where)},
+      {"post_processor", around_text(id_of, cls, sep, where)},
       {"decoder", {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}}},
       {"model",
        {{"type", "WordPiece"},
         {"unk_token", unk},
         {"continuing_subword_prefix", "##"},
         {"max_input_chars_per_word", 100},
-        {"vocab", vocab}}}};
-  return json.dump();
+        {"vocab", nullptr}}}};
+  std::string out = json.dump();
+  put_in(out, "vocab", vocab);
+  return out;
 }
 
-Json read_merges(const std::string& bytes) {
-  std::string text;
+std::string read_merges(const std::string& bytes) {
+  std::string text, merges;
   repair_utf8(bytes, text);
-  Json merges = Json::array();
-  for (size_t begin = 0; begin < text.size();) {
-    size_t end = text.find('\n', begin);
-    if (end == std::string::npos) end = text.size();
-    std::string line = text.substr(begin, end - begin);
-    if (line.ends_with('\r')) line.pop_back();
-    if (!line.empty() && !line.starts_with("#version")) merges.push_back(std::move(line));
-    begin = end + 1;
+  for (const std::string_view line : lines_of(text)) {
+    if (line.empty() || line.starts_with("#version")) continue;
+    merges += merges.empty() ? '[' : ',';
+    append_json_string(line, merges);
   }
-  return merges;
+  return merges.empty() ? "[]" : merges + "]";
 }
 
 std::string byte_level_json(const std::string& vocab_bytes, const std::string& merges,
                             const Settings& settings, const std::string& where) {
-  const Json vocab = Json::parse(vocab_bytes, nullptr, /*allow_exceptions=*/false);
-  const bool sound =
-      vocab.is_object() && std::all_of(vocab.begin(), vocab.end(),
-                                       [](const Json& id) { return id.is_number_integer(); });
-  if (!sound) throw_error(ErrorKind::bad_format, where, "not a JSON object of tokens and ids");
+  const JsonDocument document = JsonDocument::parse(vocab_bytes, where);
+  const JsonValue vocab(document);
+  const IdOf id_of = [&](const std::string& token) -> std::optional<int64_t> {
+    const auto id = vocab.find(token);
+    return id ? std::optional(id->as_int()) : std::nullopt;
+  };
   const bool gpt2 = settings.tokenizer_class().starts_with("GPT2");
   const bool prefix_space = settings.flag("add_prefix_space").value_or(false);
   Json added = Json::array(), post;
   if (gpt2) {
     const std::string end = settings.special("eos_token", "<|endoftext|>");
-    if (vocab.contains(end)) added.push_back(added_token(end, vocab[end].get<int64_t>()));
+    if (const auto id = id_of(end)) added.push_back(added_token(end, *id));
     post = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", false}};
   } else {
     const std::string cls = settings.special("cls_token", "<s>");
@@ -207,13 +241,11 @@ std::string byte_level_json(const std::string& vocab_bytes, const std::string& m
     const std::string mask = settings.special("mask_token", "<mask>");
     for (const auto& token : {cls, settings.special("pad_token", "<pad>"), sep,
                               settings.special("unk_token", "<unk>"), mask}) {
-      if (vocab.contains(token)) {
-        added.push_back(added_token(token, vocab[token].get<int64_t>(), token == mask));
-      }
+      if (const auto id = id_of(token)) added.push_back(added_token(token, *id, token == mask));
     }
     post = {{"type", "RobertaProcessing"},
-            {"sep", {sep, id_in(vocab, sep, where)}},
-            {"cls", {cls, id_in(vocab, cls, where)}},
+            {"sep", {sep, required_id(id_of, sep, where)}},
+            {"cls", {cls, required_id(id_of, cls, where)}},
             {"trim_offsets", true},
             {"add_prefix_space", prefix_space}};
   }
@@ -224,8 +256,11 @@ std::string byte_level_json(const std::string& vocab_bytes, const std::string& m
        {{"type", "ByteLevel"}, {"add_prefix_space", prefix_space}, {"trim_offsets", true}}},
       {"post_processor", post},
       {"decoder", {{"type", "ByteLevel"}}},
-      {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", read_merges(merges)}}}};
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+      {"model", {{"type", "BPE"}, {"vocab", nullptr}, {"merges", nullptr}}}};
+  std::string out = json.dump();
+  put_in(out, "merges", read_merges(merges));
+  put_in(out, "vocab", vocab_bytes.substr(vocab_bytes.find('{')));
+  return out;
 }
 
 bool is_bert_like(const std::string& name) {
