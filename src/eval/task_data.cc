@@ -1,0 +1,134 @@
+#include "eval/task_data.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/progress.h"
+
+namespace akin::eval {
+namespace {
+
+std::string fill(std::string pattern, const Slice& slice) {
+  const auto replace = [&pattern](std::string_view mark, const std::string& with) {
+    for (size_t at = pattern.find(mark); at != std::string::npos;
+         at = pattern.find(mark, at + with.size())) {
+      pattern.replace(at, mark.size(), with);
+    }
+  };
+  replace("{split}", slice.split);
+  replace("{subset}", slice.subset.name);
+  return pattern;
+}
+
+bool has_config(const store::DatasetFolder& folder, std::string_view config) {
+  return !folder.splits(config).empty();
+}
+
+}  // namespace
+
+TaskData::TaskData(const TaskSpec& spec, const std::filesystem::path& root)
+    : spec_(spec), folder_(store::open_dataset(root, spec.dataset, spec.revision)) {
+  revision_ = folder_.revision().empty() ? spec.revision : folder_.revision();
+}
+
+TaskData::Files TaskData::find(std::string_view role, const Slice& slice) const {
+  const auto named = spec_.files.find(std::string(role));
+  if (named != spec_.files.end()) return {{folder_.file(fill(named->second, slice))}};
+  const std::string& subset = slice.subset.name;
+  if (role == "rows" || role == "train") {
+    const std::string& split = role == "train" ? spec_.train_split : slice.split;
+    if (const auto rows = spec_.files.find("rows"); rows != spec_.files.end()) {
+      return {{folder_.file(fill(rows->second, {split, slice.subset}))}};
+    }
+    if (has_config(folder_, subset)) return {folder_.find(subset, split)};
+    return {folder_.find("default", split), subset != "default"};
+  }
+  std::vector<std::string> configs;
+  if (subset != "default") configs.push_back(fmt::format("{}-{}", subset, role));
+  configs.emplace_back(role);
+  if (role == "queries") configs.emplace_back("query");
+  if (role == "qrels") configs.push_back(subset);
+  for (const auto& config : configs) {
+    auto paths = folder_.find(config, slice.split, /*only_split_is_enough=*/role != "qrels");
+    if (!paths.empty()) return {std::move(paths)};
+  }
+  return {};
+}
+
+TaskData::Files TaskData::files(std::string_view role, const Slice& slice) const {
+  auto found = find(role, slice);
+  if (!found.paths.empty()) return found;
+  std::vector<std::string> there;
+  for (const auto& config : folder_.configs()) {
+    there.push_back(fmt::format("{} ({})", config, fmt::join(folder_.splits(config), ", ")));
+  }
+  throw_error(ErrorKind::not_found, folder_.path().string(),
+              "no file for the {} of split \"{}\", subset \"{}\" of task {}; the folder has {}; "
+              "name the file with files.{} = \"...\" in a task file",
+              role, slice.split, slice.subset.name, spec_.name,
+              there.empty() ? "no data files" : fmt::format("{}", fmt::join(there, ", ")), role);
+}
+
+void TaskData::each_row(std::string_view role, const Slice& slice,
+                        std::span<const std::string> columns, const OnRow& on_row) const {
+  const Files found = files(role, slice);
+  std::vector<std::string> wanted(columns.begin(), columns.end());
+  if (found.by_language) wanted.emplace_back("lang|language");
+  std::vector<store::Value> values(wanted.size());
+  uint64_t rows = 0;
+  std::string scratch;
+  for (const auto& path : found.paths) {
+    const auto reader = store::open_rows(path, wanted);
+    while (reader->next(values)) {
+      if (++rows % 4096 == 0) check_interrupted();
+      if (found.by_language &&
+          store::as_text(values.back(), *reader, "lang", scratch) != slice.subset.name) {
+        --rows;
+        continue;
+      }
+      on_row(std::span<const store::Value>(values).first(columns.size()), *reader);
+    }
+  }
+  if (rows == 0) {
+    throw_error(ErrorKind::bad_format, found.paths.front().string(),
+                "no rows for split \"{}\", subset \"{}\" of task {}; an empty split cannot be "
+                "scored: complete the file, or leave the split out of the task",
+                slice.split, slice.subset.name, spec_.name);
+  }
+}
+
+std::string text_of(const store::Value& value, const store::RowReader& reader,
+                    std::string_view column) {
+  std::string scratch;
+  return std::string(store::as_text(value, reader, column, scratch));
+}
+
+std::vector<std::string> texts_of(const store::Value& value, const store::RowReader& reader,
+                                  std::string_view column) {
+  std::vector<std::string> out;
+  if (value.kind != store::Value::Kind::list) {
+    out.push_back(text_of(value, reader, column));
+    return out;
+  }
+  for (const auto& item : value.list) out.push_back(text_of(item, reader, column));
+  return out;
+}
+
+std::vector<std::string> read_texts(const TaskData& data, std::string_view role, const Slice& slice,
+                                    const std::string& column) {
+  std::vector<std::string> out;
+  const std::string columns[] = {column};
+  data.each_row(role, slice, columns, [&](auto values, const auto& reader) {
+    out.push_back(text_of(values[0], reader, column));
+  });
+  return out;
+}
+
+std::optional<std::string> mapped_label(const TaskSpec& spec, std::string label) {
+  if (spec.label_map.empty()) return label;
+  const auto it = spec.label_map.find(label);
+  if (it == spec.label_map.end()) return std::nullopt;
+  return std::to_string(it->second);
+}
+
+}  // namespace akin::eval

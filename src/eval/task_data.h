@@ -1,0 +1,66 @@
+// The files of one task's dataset and the rows in them: roles ("rows", "corpus", "qrels") to files,
+// files to typed rows, and the errors that name file, row and remedy. No scoring here.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "eval/task.h"
+#include "eval/task_spec.h"
+#include "store/dataset_folder.h"
+#include "store/rows.h"
+
+namespace akin::eval {
+
+class TaskData {
+ public:
+  // Errors: not_found, lists where the dataset was looked for. The spec must outlive this.
+  TaskData(const TaskSpec& spec, const std::filesystem::path& root);
+
+  const TaskSpec& spec() const { return spec_; }
+  const std::filesystem::path& folder() const { return folder_.path(); }
+  // The snapshot's, else the spec's.
+  const std::string& revision() const { return revision_; }
+
+  struct Files {
+    std::vector<std::filesystem::path> paths;
+    bool by_language = false;  // one file for all subsets: rows whose `lang` is the subset's name
+  };
+  // find(): no paths when there are none; files(): Errors not_found, says how to name them.
+  Files find(std::string_view role, const Slice& slice) const;
+  Files files(std::string_view role, const Slice& slice) const;
+
+  using OnRow =
+      std::function<void(std::span<const store::Value> values, const store::RowReader& reader)>;
+  // Every row of the role's files, in order. Columns as in store/rows.h. Errors: bad_format when
+  // there is no row at all.
+  void each_row(std::string_view role, const Slice& slice, std::span<const std::string> columns,
+                const OnRow& on_row) const;
+
+ private:
+  const TaskSpec& spec_;
+  store::DatasetFolder folder_;
+  std::string revision_;
+};
+
+// One text column of a role as it is.
+std::vector<std::string> read_texts(const TaskData& data, std::string_view role, const Slice& slice,
+                                    const std::string& column);
+
+// Text of one cell (numbers in their shortest form).
+std::string text_of(const store::Value& value, const store::RowReader& reader,
+                    std::string_view column);
+// The items of a list cell as texts; a single text is a list of one.
+std::vector<std::string> texts_of(const store::Value& value, const store::RowReader& reader,
+                                  std::string_view column);
+
+// A label through spec.label_map; empty when the row is left out.
+std::optional<std::string> mapped_label(const TaskSpec& spec, std::string label);
+
+}  // namespace akin::eval
