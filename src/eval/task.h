@@ -10,13 +10,13 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/mat.h"
 #include "base/progress.h"
 #include "base/threads.h"
 #include "eval/task_spec.h"
+#include "store/item_scores.h"
 
 namespace akin::eval {
 
@@ -27,7 +27,9 @@ class TaskData;
 // as scores_per_experiment), unrounded, without main_score.
 struct Scores {
   nlohmann::ordered_json metrics = nlohmann::ordered_json::object();
-  std::optional<std::pair<double, double>> interval;  // 95 % bootstrap, of the main score
+  // What the main score is made of, for intervals and comparisons; split, subset and metric are
+  // filled in by the runner. Absent where the main score has no items.
+  std::optional<store::ItemScores> items;
 };
 
 struct Slice {
@@ -37,13 +39,12 @@ struct Slice {
 
 // What a task may use. Borrowed; one task runs at a time.
 struct TaskContext {
-  const TaskSpec& spec;
+  const TaskSpec& spec;  // main_score is filled in
   const TaskData& data;
   CachedEncoder& encoder;
   ThreadPool& pool;
   std::span<const size_t> dims;  // lengths of vector to score, each at most encoder.dim()
   ProgressSink progress;
-  bool intervals = true;
 };
 
 class Task {

@@ -56,6 +56,8 @@ struct TaskSpec {
   bool ignore_identical_ids = false;  // Retrieval: a document is no answer to its own id
   bool max_over_subqueries = false;   // Reranking: query ids are <base>_<n> (MIND)
   bool allow_duplicate_ids = false;   // Retrieval: keep the first of equal document ids
+  bool allow_unknown_ids = false;     // Retrieval, Reranking: qrels may name documents that are not
+                                      // there: never found, as mteb has it
   std::string generate;               // LongContext: passkey or needle
   uint64_t documents = 100;           // LongContext: documents and
   uint64_t queries = 50;              // queries of each length
@@ -76,6 +78,7 @@ struct TaskSpec {
     v("ignore_identical_ids", ignore_identical_ids);
     v("max_over_subqueries", max_over_subqueries);
     v("allow_duplicate_ids", allow_duplicate_ids);
+    v("allow_unknown_ids", allow_unknown_ids);
     v("generate", generate);
     v("documents", documents);
     v("queries", queries);
