@@ -24,11 +24,12 @@ std::string_view item_statistic_name(ItemStatistic statistic);
 struct ItemScores {
   std::string split;
   std::string subset = "default";
-  std::string metric;  // the main score's name, "ndcg_at_10"
+  std::string metric = {};  // the main score's name, "ndcg_at_10"
   ItemStatistic statistic = ItemStatistic::mean;
-  std::vector<double> values;
-  std::vector<double> gold;      // as long as values, except for `mean`: empty
-  std::vector<std::string> ids;  // empty, or as long as values; runs are paired by id when present
+  std::vector<double> values = {};
+  std::vector<double> gold = {};  // as long as values, except for `mean`: empty
+  std::vector<std::string> ids =
+      {};  // empty, or as long as values; runs are paired by id when present
 };
 
 std::filesystem::path item_scores_path(const std::filesystem::path& folder, std::string_view task);

@@ -57,9 +57,12 @@ TaskResult parse_task_result(std::string_view json, const std::string& where,
 std::string task_result_json(const TaskResult& result);
 void write_task_result(const std::filesystem::path& path, const TaskResult& result);  // atomic
 
-// Python's json.dumps(value, indent=2); `decimals` >= 0 rounds every float half to even first.
-std::string python_json(const nlohmann::ordered_json& value, int decimals = -1);
-// JSON as Python's json module reads it, NaN and Infinity included. Errors: bad_format.
+// Python's json.dumps(value, indent=...), byte for byte.
+std::string python_json(const nlohmann::ordered_json& value, size_t indent = 2);
+// Python's round(x, decimals): the nearest double to the decimal number, exact halves to even.
+double python_round(double x, int decimals);
+// JSON as Python's json module reads it, NaN and Infinity included; of equal keys the last counts.
+// Errors: bad_format, also for more than 64 levels or 8192 members.
 nlohmann::ordered_json parse_python_json(std::string_view json, const std::string& where);
 
 // "BAAI/bge-small-zh" -> "BAAI__bge-small-zh"; also " " -> "_". And back, for a folder name.
