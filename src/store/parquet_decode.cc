@@ -28,7 +28,7 @@ bool read_zigzag(std::string_view& bytes, uint64_t& out) {
 }
 
 template <typename T>
-T load(const char* bytes) {
+T load_as(const char* bytes) {
   T out;
   std::memcpy(&out, bytes, sizeof out);
   return out;
@@ -60,22 +60,22 @@ void set_text(std::string_view text, Value& out) {
 void set_fixed(const char* bytes, ParquetLeafType type, Value& out) {
   switch (type.type) {
     case ParquetType::int32:
-      return set_integer(load<int32_t>(bytes), type, out);
+      return set_integer(load_as<int32_t>(bytes), type, out);
     case ParquetType::int64:
-      return set_integer(load<int64_t>(bytes), type, out);
+      return set_integer(load_as<int64_t>(bytes), type, out);
     case ParquetType::float32:
       out.kind = Value::Kind::real;
-      out.real = load<float>(bytes);
+      out.real = load_as<float>(bytes);
       return;
     default:
       out.kind = Value::Kind::real;
-      out.real = load<double>(bytes);
+      out.real = load_as<double>(bytes);
   }
 }
 
 bool take_bytes(std::string_view& rest, std::string_view& out) {
   if (rest.size() < 4) return false;
-  const auto size = load<uint32_t>(rest.data());
+  const auto size = load_as<uint32_t>(rest.data());
   if (size > rest.size() - 4) return false;
   out = rest.substr(4, size);
   rest.remove_prefix(4 + size_t{size});
@@ -91,7 +91,7 @@ uint64_t unpack_bits(std::string_view bytes, uint64_t begin, unsigned width) {
   uint64_t low = 0;
   uint8_t high = 0;
   if (first + 8 <= bytes.size()) {
-    low = load<uint64_t>(bytes.data() + first);
+    low = load_as<uint64_t>(bytes.data() + first);
   } else {
     std::memcpy(&low, bytes.data() + first, bytes.size() - first);
   }
@@ -244,7 +244,7 @@ bool ParquetDictionary::get(uint32_t index, Value& out) const {
     return true;
   }
   const char* at = bytes_.data() + offsets_[index];
-  set_text({at + 4, load<uint32_t>(at)}, out);
+  set_text({at + 4, load_as<uint32_t>(at)}, out);
   return true;
 }
 
