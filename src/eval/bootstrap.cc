@@ -1,0 +1,100 @@
+#include "eval/bootstrap.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+#include <vector>
+
+#include "base/rng.h"
+#include "eval/checks.h"
+
+namespace akin::eval {
+namespace {
+
+void check_options(size_t rows, const BootstrapOptions& options, std::string_view where) {
+  check_rows(rows, 1, where);
+  if (options.samples == 0)
+    throw_error(ErrorKind::usage, where, "got 0 samples, expected 1 or more");
+  if (options.level > 0 && options.level < 1) return;
+  throw_error(ErrorKind::usage, where,
+              "level is {}, expected a value between 0 and 1, such as 0.95", options.level);
+}
+
+// The q-quantile of sorted values, linear between neighbours.
+double quantile(std::span<const double> sorted, double q) {
+  const double at = q * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<size_t>(at);
+  const size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+}
+
+Interval percentile_interval(double value, std::vector<double>& samples, double level) {
+  if (samples.empty()) return {value, value, value};
+  std::sort(samples.begin(), samples.end());
+  return {value, quantile(samples, (1 - level) / 2), quantile(samples, (1 + level) / 2)};
+}
+
+double mean(std::span<const double> values) {
+  double sum = 0;
+  for (const double v : values) sum += v;
+  return sum / static_cast<double>(values.size());
+}
+
+}  // namespace
+
+Interval bootstrap_mean(std::span<const double> values, const BootstrapOptions& options) {
+  check_options(values.size(), options, "bootstrap");
+  check_finite(values, "bootstrap", "score");
+  Rng rng(options.seed);
+  std::vector<double> samples(options.samples);
+  for (auto& sample : samples) {
+    double sum = 0;
+    for (size_t i = 0; i < values.size(); ++i) sum += values[rng.below(values.size())];
+    sample = sum / static_cast<double>(values.size());
+  }
+  return percentile_interval(mean(values), samples, options.level);
+}
+
+Interval bootstrap(size_t rows,
+                   const std::function<double(std::span<const size_t> rows)>& statistic,
+                   const BootstrapOptions& options) {
+  check_options(rows, options, "bootstrap");
+  std::vector<size_t> picked(rows);
+  for (size_t i = 0; i < rows; ++i) picked[i] = i;
+  const double value = statistic(picked);
+  Rng rng(options.seed);
+  std::vector<double> samples;
+  for (size_t s = 0; s < options.samples; ++s) {
+    for (auto& row : picked) row = rng.below(rows);
+    const double sample = statistic(picked);
+    if (!std::isnan(sample)) samples.push_back(sample);
+  }
+  return percentile_interval(value, samples, options.level);
+}
+
+PairedTest paired_test(std::span<const double> a, std::span<const double> b,
+                       const BootstrapOptions& options) {
+  check_same_size(b.size(), a.size(), "paired test", "second system");
+  std::vector<double> differences(a.size());
+  for (size_t i = 0; i < a.size(); ++i) differences[i] = a[i] - b[i];
+  PairedTest out;
+  out.interval = bootstrap_mean(differences, options);
+  out.difference = out.interval.value;
+  Rng rng(options.seed + 1);
+  const double observed = std::abs(out.difference) * static_cast<double>(a.size());
+  const double slack = 1e-12 * (1 + observed);  // sums of the same numbers, in rounding
+  size_t hits = 0;
+  for (size_t s = 0; s < options.samples; ++s) {
+    double sum = 0;
+    uint64_t bits = 0;
+    for (size_t i = 0; i < differences.size(); ++i) {
+      if (i % 64 == 0) bits = rng.next();
+      sum += (bits >> (i % 64) & 1) != 0 ? differences[i] : -differences[i];
+    }
+    hits += std::abs(sum) >= observed - slack ? 1 : 0;
+  }
+  out.p_value = static_cast<double>(hits + 1) / static_cast<double>(options.samples + 1);
+  return out;
+}
+
+}  // namespace akin::eval

@@ -1,0 +1,55 @@
+// What the evaluators ask of their input before they compute: sizes that agree, numbers that are
+// numbers. Not a general validation layer: one function a question, all throwing ErrorKind::usage.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/mat.h"
+
+namespace akin::eval {
+
+inline void check_same_size(size_t got, size_t expected, std::string_view where,
+                            std::string_view what) {
+  if (got != expected) {
+    throw_error(ErrorKind::usage, where, "{}: got {} values, expected {}, one for each row", what,
+                got, expected);
+  }
+}
+
+inline void check_rows(size_t rows, size_t least, std::string_view where) {
+  if (rows < least) {
+    throw_error(ErrorKind::usage, where, "got {} rows, expected at least {}; is the split empty?",
+                rows, least);
+  }
+}
+
+inline void check_finite(std::span<const double> values, std::string_view where,
+                         std::string_view what) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i])) {
+      throw_error(ErrorKind::usage, where,
+                  "{} of row {} is {}, expected a finite number; look for empty or broken "
+                  "embeddings and labels",
+                  what, i, values[i]);
+    }
+  }
+}
+
+inline void check_finite(MatView<const float> x, std::string_view where, std::string_view what) {
+  for (size_t r = 0; r < x.rows(); ++r) {
+    const float* row = x.row(r);
+    float sum = 0;  // a NaN or an infinity times zero is a NaN, and stays one
+    for (size_t c = 0; c < x.cols(); ++c) sum += row[c] * 0.0F;
+    if (sum == 0.0F) continue;
+    throw_error(ErrorKind::usage, where,
+                "{}: row {} holds a value that is not finite; the model gave a broken embedding "
+                "for it",
+                what, r);
+  }
+}
+
+}  // namespace akin::eval
