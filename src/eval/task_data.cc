@@ -26,8 +26,8 @@ bool has_config(const store::DatasetFolder& folder, std::string_view config) {
 
 }  // namespace
 
-TaskData::TaskData(const TaskSpec& spec, const std::filesystem::path& root)
-    : spec_(spec), folder_(store::open_dataset(root, spec.dataset, spec.revision)) {
+TaskData::TaskData(const TaskSpec& spec, const std::filesystem::path& root) : spec_(spec) {
+  if (!spec.dataset.empty()) folder_ = store::open_dataset(root, spec.dataset, spec.revision);
   revision_ = folder_.revision().empty() ? spec.revision : folder_.revision();
 }
 

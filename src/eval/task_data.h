@@ -20,7 +20,8 @@ namespace akin::eval {
 
 class TaskData {
  public:
-  // Errors: not_found, lists where the dataset was looked for. The spec must outlive this.
+  // A spec without a dataset (a generated one) has no files. Errors: not_found, lists where the
+  // dataset was looked for. The spec must outlive this.
   TaskData(const TaskSpec& spec, const std::filesystem::path& root);
 
   const TaskSpec& spec() const { return spec_; }
