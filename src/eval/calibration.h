@@ -1,9 +1,9 @@
 // From a similarity score to a probability that a pair is a match, fitted on labelled pairs, and
 // the threshold that this suggests. Not a task: it changes no benchmark score.
 //
-// Platt: p = 1 / (1 + exp(a s + b)), targets smoothed as Platt 1999 has it, by Newton's method with
-// backtracking (Lin, Lin, Weng 2007, doi:10.1007/s10994-007-5018-6): two parameters, sound from
-// some tens of pairs. Isotonic: the non-decreasing step function of least squared error (pool
+// Platt: p = 1 / (1 + exp(-(a s + b))), targets smoothed as Platt 1999 has it, by Newton's method
+// with backtracking (Lin, Lin, Weng 2007, doi:10.1007/s10994-007-5018-6): two parameters, sound
+// from some tens of pairs. Isotonic: the non-decreasing step function of least squared error (pool
 // adjacent violators): no shape assumed, needs some hundreds. `automatic` takes isotonic from 1000
 // pairs on where it has the smaller Brier score in cross-validation, else Platt.
 #pragma once
