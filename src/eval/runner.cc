@@ -1,0 +1,350 @@
+#include "eval/runner.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <set>
+
+#include "base/error.h"
+#include "eval/benchmarks.h"
+#include "eval/item_interval.h"
+#include "eval/task_data.h"
+#include "store/item_scores.h"
+
+namespace akin::eval {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kMtebVersion = "2.20.0";  // whose protocol this is
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// The mean of main_score over splits and subsets.
+std::optional<double> mean_score(const store::TaskResult& result) {
+  double sum = 0;
+  size_t count = 0;
+  for (const auto& split : result.scores) {
+    for (const auto& entry : split.entries) {
+      const auto score = store::main_score(entry);
+      if (!score) return std::nullopt;
+      sum += *score;
+      ++count;
+    }
+  }
+  return count == 0 ? std::nullopt : std::optional<double>(sum / static_cast<double>(count));
+}
+
+// A finished entry: the metrics, then what every entry ends in.
+Json finish_entry(Json metrics, const TaskSpec& spec, const SubsetSpec& subset) {
+  const auto main = metrics.find(spec.main_score);
+  if (main == metrics.end() || !main->is_number()) {
+    std::vector<std::string> known;
+    for (const auto& [name, value] : metrics.items()) {
+      if (value.is_number()) known.push_back(name);
+    }
+    throw_error(ErrorKind::usage, spec.where,
+                "main_score {} is not a score of {} tasks; they have {}", quote(spec.main_score),
+                spec.type, fmt::join(known, ", "));
+  }
+  const double value = main->get<double>();
+  metrics["main_score"] = value;
+  metrics["hf_subset"] = subset.name;
+  metrics["languages"] = subset.languages;
+  metrics["mteb_version"] = kMtebVersion;
+  return metrics;
+}
+
+void add_counts(CachedEncoder::Counts& to, const CachedEncoder::Counts& from) {
+  to.texts += from.texts;
+  to.encoded += from.encoded;
+  to.cached += from.cached;
+  to.truncated += from.truncated;
+  to.tokens += from.tokens;
+  to.seconds += from.seconds;
+}
+
+// Errors that stop the whole run, not one task.
+bool ends_run(ErrorKind kind) {
+  return kind == ErrorKind::interrupted || kind == ErrorKind::internal || kind == ErrorKind::device;
+}
+
+// The means over the subtasks' entries of every number that all of them have.
+Json mean_metrics(const std::vector<const Json*>& entries) {
+  Json out = Json::object();
+  for (const auto& [name, value] : entries.at(0)->items()) {
+    double sum = 0;
+    bool all = name != "main_score";
+    for (const auto* entry : entries) {
+      const auto found = entry->find(name);
+      all = all && found != entry->end() && found->is_number();
+      if (all) sum += found->get<double>();
+    }
+    if (all) out[name] = sum / static_cast<double>(entries.size());
+  }
+  return out;
+}
+
+}  // namespace
+
+// One length of vector of one task, and its result.
+struct Runner::Variant {
+  size_t dims = 0;
+  std::string experiment;
+  fs::path folder;
+  store::TaskResult result;
+  std::vector<store::ItemScores> items;
+  bool resumed = false;
+  double seconds = 0;
+  std::string error;
+};
+
+Runner::Runner(std::vector<RunModel> models, RunOptions options, ThreadPool& pool)
+    : models_(std::move(models)), options_(std::move(options)), pool_(pool) {
+  AKIN_CHECK(!models_.empty());
+  const size_t full = models_[0].encoder->dim();
+  if (options_.dims.empty()) options_.dims = {full};
+  std::set<size_t> seen;
+  for (const size_t dims : options_.dims) {
+    if (dims == 0 || dims > full) {
+      throw_error(ErrorKind::usage, "--dims", "{} asked, the model's vectors have {}", dims, full);
+    }
+    if (!seen.insert(dims).second) {
+      throw_error(ErrorKind::usage, "--dims", "{} is there twice", dims);
+    }
+  }
+  if (options_.revision.empty()) options_.revision = models_[0].encoder->info().fingerprint;
+}
+
+fs::path Runner::folder(const std::string& experiment) const {
+  return store::result_folder(options_.out, options_.model_name, options_.revision, experiment);
+}
+
+std::vector<Runner::Variant> Runner::variants(const TaskSpec& spec, const RunModel& model) const {
+  std::vector<Variant> out;
+  for (const size_t dims : options_.dims) {
+    Variant& variant = out.emplace_back();
+    variant.dims = dims;
+    std::vector<std::string> parts;
+    if (model.dtype != "f32") parts.push_back(model.dtype);
+    if (dims != model.encoder->dim()) parts.push_back(fmt::format("dims-{}", dims));
+    variant.experiment = fmt::format("{}", fmt::join(parts, "-"));
+    variant.folder = folder(variant.experiment);
+    if (options_.resume) variant.resumed = load(spec, model, variant);
+  }
+  return out;
+}
+
+Json Runner::facts(const TaskSpec& spec, const RunModel& model, size_t dims) const {
+  const EncoderInfo& info = model.encoder->info();
+  Json prompts = Json::object();
+  const std::pair<const char*, TextSide> sides[] = {
+      {"text", TextSide::none}, {"query", TextSide::query}, {"document", TextSide::document}};
+  Json adapters = Json::object();
+  for (const auto& [name, side] : sides) {
+    const auto choice = choose_prompt(info, spec, side);
+    if (!choice.prompt.empty()) prompts[name] = choice.prompt;
+    if (!choice.adapter.empty()) adapters[name] = choice.adapter;
+  }
+  Json out = {{"task_type", spec.type},
+              {"spec", spec_hash(spec)},
+              {"fingerprint", info.fingerprint},
+              {"dtype", model.dtype},
+              {"dims", dims},
+              {"max_tokens", info.max_tokens},
+              {"pooling", info.pooling},
+              {"similarity", info.similarity},
+              {"normalizes", info.normalizes},
+              {"parameters", info.parameters}};
+  if (!prompts.empty()) out["prompts"] = std::move(prompts);
+  if (!adapters.empty()) out["adapters"] = std::move(adapters);
+  return out;
+}
+
+bool Runner::load(const TaskSpec& spec, const RunModel& model, Variant& variant) const {
+  const fs::path path = variant.folder / (spec.name + ".json");
+  std::error_code error;
+  if (!fs::exists(path, error)) return false;
+  try {
+    variant.result = store::read_task_result(path);
+    variant.items = store::read_item_scores(variant.folder, spec.name);
+  } catch (const Error& unreadable) {
+    if (unreadable.kind() != ErrorKind::bad_format) throw;
+    return false;
+  }
+  const auto akin = variant.result.extra.find("akin");
+  if (akin == variant.result.extra.end()) return false;
+  return *akin == facts(spec, model, variant.dims) && mean_score(variant.result).has_value();
+}
+
+void Runner::save(const TaskSpec& spec, const RunModel& model, Variant& variant) const {
+  fs::create_directories(variant.folder);
+  write_meta(model, variant);
+  std::vector<store::ItemScores> items = variant.items;
+  if (!items.empty()) store::write_item_scores(variant.folder, spec.name, items);
+  variant.result.extra["akin"] = facts(spec, model, variant.dims);
+  store::write_task_result(variant.folder / (spec.name + ".json"), variant.result);
+}
+
+void Runner::write_meta(const RunModel& model, const Variant& variant) const {
+  const fs::path path = variant.folder / "model_meta.json";
+  std::error_code error;
+  if (fs::exists(path, error)) return;
+  const EncoderInfo& info = model.encoder->info();
+  store::ModelMeta meta;
+  meta.name = options_.model_name;
+  meta.revision = options_.revision;
+  meta.n_parameters = info.parameters;
+  meta.max_tokens = info.max_tokens == 0 ? std::numeric_limits<double>::infinity()
+                                         : static_cast<double>(info.max_tokens);
+  meta.embed_dim = variant.dims;
+  meta.similarity_fn_name = info.similarity;
+  meta.framework = {"akin"};
+  meta.use_instructions = !info.prompts.empty();
+  store::write_model_meta(path, meta);
+}
+
+TaskRun Runner::describe(const TaskSpec& spec, const RunModel& model, const Variant& variant) {
+  TaskRun out;
+  out.task = spec.name;
+  out.type = spec.type;
+  out.main_score = spec.main_score;
+  out.experiment = variant.experiment;
+  out.dtype = model.dtype;
+  out.dims = variant.dims;
+  out.path = variant.folder / (spec.name + ".json");
+  out.error = variant.error;
+  if (!out.error.empty()) return out;
+  out.score = mean_score(variant.result);
+  if (variant.items.size() == 1 && variant.result.scores.size() == 1 &&
+      variant.result.scores[0].entries.size() == 1) {
+    out.interval = item_interval(variant.items[0]);
+  }
+  out.resumed = variant.resumed;
+  out.seconds = variant.seconds;
+  return out;
+}
+
+void Runner::evaluate(const TaskSpec& spec, const RunModel& model,
+                      std::span<Variant* const> missing, const RunEvents& events) {
+  const TaskData data(spec, options_.data);
+  std::vector<size_t> dims;
+  for (auto* variant : missing) {
+    dims.push_back(variant->dims);
+    variant->result = {};
+    variant->items.clear();
+    variant->result.task_name = spec.name;
+    variant->result.mteb_version = kMtebVersion;
+    variant->result.dataset_revision = data.revision();
+  }
+  const auto task = make_task(spec.type);
+  TaskContext context{spec, data, *model.encoder, pool_, dims, events.progress};
+  for (const auto& split : spec.splits) {
+    for (auto* variant : missing) variant->result.scores.push_back({split, {}});
+    for (const auto& subset : resolved_subsets(spec)) {
+      auto scores = task->evaluate({split, subset}, context);
+      AKIN_CHECK(scores.size() == missing.size());
+      for (size_t i = 0; i < missing.size(); ++i) {
+        missing[i]->result.scores.back().entries.push_back(
+            finish_entry(std::move(scores[i].metrics), spec, subset));
+        if (!scores[i].items) continue;
+        scores[i].items->split = split;
+        scores[i].items->subset = subset.name;
+        scores[i].items->metric = spec.main_score;
+        missing[i]->items.push_back(std::move(*scores[i].items));
+      }
+    }
+  }
+}
+
+void Runner::average_subtasks(const TaskSpec& spec, const RunModel& model,
+                              std::span<Variant* const> missing, const RunEvents& events) {
+  std::vector<std::vector<Variant>> parts;
+  for (const auto& name : spec.subtasks) {
+    const auto own = std::find_if(tasks_.begin(), tasks_.end(),
+                                  [&](const auto& task) { return task.name == name; });
+    TaskSpec part = own == tasks_.end() ? builtin_task(name) : *own;
+    if (!part.subtasks.empty()) {
+      throw_error(ErrorKind::usage, spec.where, "subtask {} has subtasks itself", quote(name));
+    }
+    if (part.main_score.empty()) part.main_score = make_task(part.type)->default_main_score();
+    parts.push_back(run_task(part, model, events));
+    for (const auto& variant : parts.back()) {
+      if (!variant.error.empty()) throw_error(ErrorKind::not_found, name, "{}", variant.error);
+    }
+  }
+  for (auto* variant : missing) {
+    std::vector<const Json*> entries;
+    for (const auto& part : parts) {
+      for (const auto& other : part) {
+        if (other.dims != variant->dims) continue;
+        for (const auto& split : other.result.scores) {
+          for (const auto& entry : split.entries) entries.push_back(&entry);
+        }
+      }
+    }
+    variant->result = {};
+    variant->items.clear();
+    variant->result.task_name = spec.name;
+    variant->result.mteb_version = kMtebVersion;
+    variant->result.dataset_revision = spec.revision.empty() ? "1" : spec.revision;
+    variant->result.scores.push_back(
+        {spec.splits.at(0),
+         {finish_entry(mean_metrics(entries), spec, resolved_subsets(spec).at(0))}});
+  }
+}
+
+std::vector<Runner::Variant> Runner::run_task(const TaskSpec& spec, const RunModel& model,
+                                              const RunEvents& events) {
+  auto out = variants(spec, model);
+  std::vector<Variant*> missing;
+  for (auto& variant : out) {
+    if (!variant.resumed) missing.push_back(&variant);
+  }
+  if (missing.empty()) return out;
+  try {
+    const auto start = std::chrono::steady_clock::now();
+    if (spec.subtasks.empty()) {
+      evaluate(spec, model, missing, events);
+    } else {
+      average_subtasks(spec, model, missing, events);
+    }
+    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+    for (auto* variant : missing) {
+      variant->seconds = spent.count();
+      variant->result.evaluation_time = spent.count();
+      variant->result.date = now();
+      save(spec, model, *variant);
+    }
+  } catch (const Error& error) {
+    if (ends_run(error.kind())) throw;
+    for (auto* variant : missing) variant->error = error.what();
+  }
+  add_counts(counts_, model.encoder->take_counts());
+  return out;
+}
+
+std::vector<TaskRun> Runner::run(std::span<const TaskSpec> tasks, const RunEvents& events) {
+  std::vector<TaskRun> out;
+  tasks_.assign(tasks.begin(), tasks.end());
+  for (auto& task : tasks_) {
+    if (task.main_score.empty()) task.main_score = make_task(task.type)->default_main_score();
+  }
+  for (size_t i = 0; i < tasks_.size(); ++i) {
+    const TaskSpec spec = tasks_[i];
+    if (events.on_task) events.on_task(spec, i + 1, tasks_.size());
+    for (const auto& model : models_) {
+      check_interrupted();
+      for (const auto& variant : run_task(spec, model, events)) {
+        out.push_back(describe(spec, model, variant));
+        if (events.on_result) events.on_result(out.back());
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace akin::eval
