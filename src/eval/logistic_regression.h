@@ -56,4 +56,9 @@ std::vector<LogisticModel> fit_logistic_many(MatView<const float> x, std::span<c
                                              std::span<const std::vector<size_t>> rows,
                                              const LogisticOptions& options, ThreadPool& pool);
 
+// The predictions of several models (all of one width) for the same rows, read once: [model][row].
+// Errors: usage when a value of x is not finite.
+std::vector<std::vector<int32_t>> predict_many(std::span<const LogisticModel> models,
+                                               MatView<const float> x, ThreadPool& pool);
+
 }  // namespace akin::eval

@@ -1,0 +1,78 @@
+// The dense arithmetic under the solvers: products of a row-major matrix with a packed one in
+// float64 and float32, nearest centres, the softmax loss, and vector sums. Not the products behind
+// an encoder (kernels/linear.h): these keep float64, and the right side changes on every call.
+//
+// Packed ("panels"): [panel][K][kPanel], columns past the end hold zeros. Shapes: M rows, K depth,
+// N columns, P = ceil(N / kPanel) panels. Every output is one chain of additions over K, so it does
+// not depend on how rows are divided among threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "base/mat.h"
+
+namespace akin {
+class ThreadPool;
+}
+
+namespace akin::eval::dense {
+
+template <typename T>
+inline constexpr size_t kPanel = 128 / sizeof(T);  // columns: 16 doubles, 32 floats
+
+template <typename T>
+size_t panels_of(size_t columns) {
+  return (columns + kPanel<T> - 1) / kPanel<T>;
+}
+
+// Where column c of depth k stands in a packed matrix of depth K.
+template <typename T>
+size_t packed_at(size_t k, size_t c, size_t depth) {
+  return (c / kPanel<T> * depth + k) * kPanel<T> + c % kPanel<T>;
+}
+
+// out[panel][row][kPanel] = a[row, 0..K) * b for rows [begin, end); out_rows rows to a panel.
+void multiply(MatView<const double> a, size_t begin, size_t end, const double* b, size_t panels,
+              double* out, size_t out_rows);
+
+// label[r] = the first c with the least norms[c] - 2 x[r] . b[c], for rows [begin, end) of x.
+// norms: [P * kPanel], infinity in the padding.
+void nearest(MatView<const float> x, size_t begin, size_t end, const float* b, size_t panels,
+             const float* norms, int32_t* labels);
+
+// One step along a line of a softmax model: z = raw + step * direction, both packed [P][M][16].
+// For rows [begin, end): probabilities - onehot(y), scaled, into gradient (packed likewise, zero in
+// the padding), the loss into losses[row], and its derivative by step into slopes[row], unscaled.
+struct SoftmaxArgs {
+  const double* raw;
+  const double* direction;
+  double step;
+  const int32_t* y;
+  size_t rows, classes;
+  double scale;
+  double* gradient;
+  double* losses;
+  double* slopes;
+};
+void softmax(const SoftmaxArgs& args, size_t begin, size_t end);
+// The same for one column (two classes, y in {0, 1}): a sigmoid.
+void sigmoid(const SoftmaxArgs& args, size_t begin, size_t end);
+
+double dot(const double* a, const double* b, size_t n);
+// Dots of one vector with two others, read once: out = {a . x, a . y}.
+struct TwoDots {
+  double x, y;
+};
+TwoDots dot_two(const double* a, const double* x, const double* y, size_t n);
+void add_scaled(double* y, double factor, const double* x, size_t n);  // y += factor x
+double max_abs(const double* x, size_t n);
+
+// Calls f(begin, end) over [0, count) in blocks of `grain`, on the pool's threads when there is a
+// pool, one after another when it is null.
+void for_blocks(ThreadPool* pool, size_t count, size_t grain,
+                const std::function<void(size_t begin, size_t end)>& f);
+
+}  // namespace akin::eval::dense

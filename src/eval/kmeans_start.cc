@@ -1,0 +1,182 @@
+#include "eval/kmeans_start.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numeric>
+#include <span>
+
+#include "base/threads.h"
+#include "eval/dense.h"
+
+namespace akin::eval {
+namespace {
+
+constexpr size_t kPanel = dense::kPanel<double>;
+constexpr size_t kGrain = 96;
+
+// numpy's sum of float32: eight running sums up to 128 values, halves above.
+float pairwise_sum(const float* values, size_t n) {
+  if (n < 8) {
+    float sum = 0;
+    for (size_t i = 0; i < n; ++i) sum += values[i];
+    return sum;
+  }
+  if (n > 128) {
+    const size_t half = n / 2 - n / 2 % 8;
+    return pairwise_sum(values, half) + pairwise_sum(values + half, n - half);
+  }
+  std::array<float, 8> r{};
+  std::copy_n(values, 8, r.begin());
+  size_t i = 8;
+  for (; i + 8 <= n; i += 8) {
+    for (size_t j = 0; j < 8; ++j) r[j] += values[i + j];
+  }
+  float sum = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]));
+  for (; i < n; ++i) sum += values[i];
+  return sum;
+}
+
+class PlusPlus {
+ public:
+  PlusPlus(MatView<const float> x, std::vector<size_t> rows, const KMeansOptions& options,
+           NumpyRandom& rng, ThreadPool& pool)
+      : x_(x),
+        rows_(std::move(rows)),
+        options_(options),
+        rng_(rng),
+        pool_(pool),
+        trials_(2 + static_cast<size_t>(std::log(static_cast<double>(options.clusters)))),
+        panels_(dense::panels_of<double>(trials_)),
+        wide_(rows_.size(), x.cols()),
+        norms_(rows_.size()),
+        packed_(panels_ * x.cols(), kPanel),
+        products_(panels_ * rows_.size(), kPanel),
+        nearest_(rows_.size()),
+        trial_distances_(trials_, rows_.size()) {
+    dense::for_blocks(&pool_, rows_.size(), kGrain, [&](size_t begin, size_t end) {
+      for (size_t r = begin; r < end; ++r) {
+        std::copy_n(x_.row(rows_[r]), x_.cols(), wide_.row(r));
+        norms_[r] = dense::dot(wide_.row(r), wide_.row(r), x_.cols());
+      }
+    });
+  }
+
+  Mat<float> run() {
+    Mat<float> centres(options_.clusters, x_.cols());
+    const size_t first = first_row();
+    std::copy_n(x_.row(rows_[first]), x_.cols(), centres.row(0));
+    std::fill(nearest_.begin(), nearest_.end(), std::numeric_limits<float>::infinity());
+    measure(std::span(&first, 1));
+    take(0);
+    for (size_t c = 1; c < options_.clusters; ++c) {
+      const auto candidates = draw();
+      measure(candidates);
+      size_t best = 0;
+      for (size_t t = 1; t < trials_; ++t) best = potentials_[t] < potentials_[best] ? t : best;
+      std::copy_n(x_.row(rows_[candidates[best]]), x_.cols(), centres.row(c));
+      take(best);
+    }
+    return centres;
+  }
+
+ private:
+  size_t first_row() {
+    if (options_.regime == KMeansRegime::randint) return rng_.randint(rows_.size());
+    return rng_.choice(std::span<const double>(uniform_cdf(rows_.size())));
+  }
+
+  // Rows drawn with a probability that grows as the squared distance to the nearest centre.
+  std::vector<size_t> draw() {
+    std::vector<double> sums(nearest_.size());
+    double sum = 0;
+    for (size_t i = 0; i < sums.size(); ++i) sums[i] = sum += nearest_[i];
+    std::vector<double> targets(trials_);
+    for (auto& target : targets) target = rng_.uniform() * potential_;
+    std::vector<size_t> rows;
+    for (const double target : targets) {
+      const auto at = std::lower_bound(sums.begin(), sums.end(), target) - sums.begin();
+      rows.push_back(std::min(static_cast<size_t>(at), sums.size() - 1));
+    }
+    return rows;
+  }
+
+  // For each candidate: the squared distances to all rows, or to a nearer centre, and their sum.
+  void measure(std::span<const size_t> candidates) {
+    const size_t depth = x_.cols(), n = rows_.size();
+    for (size_t t = 0; t < candidates.size(); ++t) {
+      const double* row = wide_.row(candidates[t]);
+      double* to = packed_.data() + dense::packed_at<double>(0, t, depth);
+      for (size_t k = 0; k < depth; ++k) to[k * kPanel] = row[k];
+    }
+    dense::for_blocks(&pool_, n, kGrain, [&](size_t begin, size_t end) {
+      dense::multiply(wide_.view(), begin, end, packed_.data(), panels_, products_.data(), n);
+      for (size_t t = 0; t < candidates.size(); ++t) {
+        const double norm = norms_[candidates[t]];
+        for (size_t r = begin; r < end; ++r) {
+          const double product = products_.data()[dense::packed_at<double>(r, t, n)];
+          const auto distance = static_cast<float>(-2 * product + norm + norms_[r]);
+          trial_distances_(t, r) = std::min(nearest_[r], std::max(distance, 0.0F));
+        }
+      }
+    });
+    potentials_.clear();
+    for (size_t t = 0; t < candidates.size(); ++t) potentials_.push_back(total(t));
+  }
+
+  // Up to 1.2 numpy adds; later releases take a dot product with the weights, whose order of
+  // additions is the BLAS library's own.
+  float total(size_t trial) const {
+    const float* values = trial_distances_.row(trial);
+    if (options_.regime == KMeansRegime::randint) return pairwise_sum(values, rows_.size());
+    return static_cast<float>(std::accumulate(values, values + rows_.size(), 0.0));
+  }
+
+  void take(size_t trial) {
+    std::copy_n(trial_distances_.row(trial), rows_.size(), nearest_.begin());
+    potential_ = potentials_[trial];
+  }
+
+  MatView<const float> x_;
+  std::vector<size_t> rows_;
+  const KMeansOptions& options_;
+  NumpyRandom& rng_;
+  ThreadPool& pool_;
+  size_t trials_, panels_;
+  Mat<double> wide_;  // the subset in float64
+  std::vector<double> norms_;
+  Mat<double> packed_, products_;
+  std::vector<float> nearest_;  // squared distance to the nearest centre so far
+  Mat<float> trial_distances_;  // [L, m]
+  std::vector<float> potentials_;
+  float potential_ = 0;
+};
+
+}  // namespace
+
+std::vector<double> uniform_cdf(size_t n) {
+  const double p = 1.0F / static_cast<float>(n);
+  std::vector<double> cdf(n);
+  double sum = 0;
+  for (auto& value : cdf) value = sum += p;
+  for (auto& value : cdf) value /= sum;
+  return cdf;
+}
+
+Mat<float> start_centres(MatView<const float> x, const KMeansOptions& options, size_t batch_rows,
+                         NumpyRandom& rng, ThreadPool& pool) {
+  size_t subset = 3 * batch_rows;
+  if (subset < options.clusters) subset = 3 * options.clusters;
+  subset = std::min(subset, x.rows());
+  rng.randint(x.rows(), subset);  // a validation sample, which a single start has no use for
+  std::vector<size_t> rows;
+  if (subset < x.rows()) {
+    rows = rng.randint(x.rows(), subset);
+  } else {
+    rows.resize(x.rows());
+    std::iota(rows.begin(), rows.end(), size_t{0});
+  }
+  return PlusPlus(x, std::move(rows), options, rng, pool).run();
+}
+
+}  // namespace akin::eval

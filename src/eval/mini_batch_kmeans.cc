@@ -1,0 +1,259 @@
+#include "eval/mini_batch_kmeans.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "base/threads.h"
+#include "eval/checks.h"
+#include "eval/dense.h"
+#include "eval/kmeans_start.h"
+#include "eval/rng.h"
+
+namespace akin::eval {
+namespace {
+
+constexpr std::string_view kWhere = "k-means";
+constexpr size_t kPanel = dense::kPanel<float>;
+constexpr size_t kGrain = 48;  // rows to a block of work
+
+// The squared distance in float32, four differences at a time: the reference's order of additions.
+float squared_distance(const float* a, const float* b, size_t n) {
+  float sum = 0;
+  size_t i = 0;
+  const auto square = [&](size_t at) {
+    const float difference = a[at] - b[at];
+    return difference * difference;
+  };
+  for (; i + 4 <= n; i += 4) sum += square(i) + square(i + 1) + square(i + 2) + square(i + 3);
+  for (; i < n; ++i) sum += square(i);
+  return sum;
+}
+
+// The centres, and the packed copy the products read.
+class Centres {
+ public:
+  Centres(Mat<float> start)  // NOLINT(google-explicit-constructor)
+      : values_(std::move(start)),
+        panels_(dense::panels_of<float>(values_.rows())),
+        packed_(panels_ * values_.cols(), kPanel),
+        norms_(panels_ * kPanel) {
+    std::fill_n(norms_.data(), norms_.size(), std::numeric_limits<float>::infinity());
+    for (size_t c = 0; c < values_.rows(); ++c) refresh(c);
+  }
+
+  Mat<float>& values() { return values_; }
+  float* row(size_t c) { return values_.row(c); }
+  const float* row(size_t c) const { return values_.row(c); }
+  size_t count() const { return values_.rows(); }
+
+  // Call after a change to row c.
+  void refresh(size_t c) {
+    const float* from = values_.row(c);
+    const size_t depth = values_.cols();
+    float* to = packed_.data() + dense::packed_at<float>(0, c, depth);
+    float norm = 0;
+    for (size_t k = 0; k < depth; ++k) {
+      to[k * kPanel] = from[k];
+      norm += from[k] * from[k];
+    }
+    norms_[c] = norm;
+  }
+
+  // labels[i] = the nearest centre of row i of x, i in [begin, end).
+  void assign(MatView<const float> x, size_t begin, size_t end, int32_t* labels) const {
+    dense::nearest(x, begin, end, packed_.data(), panels_, norms_.data(), labels);
+  }
+
+ private:
+  Mat<float> values_;
+  size_t panels_;
+  Mat<float> packed_;
+  AlignedArray<float> norms_;  // infinity in the padding
+};
+
+class Clusterer {
+ public:
+  Clusterer(MatView<const float> x, const KMeansOptions& options, ThreadPool& pool)
+      : x_(x),
+        options_(options),
+        pool_(pool),
+        batch_rows_(std::min(options.batch_rows, x.rows())),
+        rng_(options.seed),
+        centres_(start_centres(x, options, batch_rows_, rng_, pool)),
+        counts_(options.clusters, 0.0F),
+        batch_(batch_rows_, x.cols()),
+        labels_(batch_rows_),
+        distances_(batch_rows_),
+        members_(options.clusters) {
+    if (options.regime == KMeansRegime::choice_batch) cdf_ = uniform_cdf(x.rows());
+  }
+
+  KMeansResult run() {
+    const size_t steps = options_.max_iterations * x_.rows() / batch_rows_;
+    size_t step = 0;
+    while (step < steps) {
+      draw_batch();
+      const bool reassign = wants_reassignment();
+      const double inertia = assign_batch();
+      update_centres();
+      if (reassign) reassign_centres();
+      if (converged(step++, inertia / static_cast<double>(batch_rows_))) break;
+    }
+    return finish(step);
+  }
+
+ private:
+  void draw_batch() {
+    for (size_t i = 0; i < batch_rows_; ++i) {
+      const size_t row =
+          cdf_.empty() ? rng_.randint(x_.rows()) : rng_.choice(std::span<const double>(cdf_));
+      std::copy_n(x_.row(row), x_.cols(), batch_.row(i));
+    }
+  }
+
+  bool wants_reassignment() {
+    since_reassignment_ += batch_rows_;
+    const bool unused = std::find(counts_.begin(), counts_.end(), 0.0F) != counts_.end();
+    if (!unused && since_reassignment_ < 10 * options_.clusters) return false;
+    since_reassignment_ = 0;
+    return true;
+  }
+
+  // Labels the batch; returns its inertia, summed in float32 in row order.
+  double assign_batch() {
+    dense::for_blocks(&pool_, batch_rows_, kGrain, [&](size_t begin, size_t end) {
+      centres_.assign(batch_.view(), begin, end, labels_.data());
+      for (size_t i = begin; i < end; ++i) {
+        const float* centre = centres_.row(static_cast<size_t>(labels_[i]));
+        distances_[i] = squared_distance(batch_.row(i), centre, x_.cols());
+      }
+    });
+    return std::accumulate(distances_.begin(), distances_.end(), 0.0F);
+  }
+
+  // Each centre moves to the mean of all it was ever given.
+  void update_centres() {
+    for (auto& rows : members_) rows.clear();
+    for (size_t i = 0; i < batch_rows_; ++i) members_[static_cast<size_t>(labels_[i])].push_back(i);
+    dense::for_blocks(&pool_, members_.size(), 8, [&](size_t begin, size_t end) {
+      for (size_t c = begin; c < end; ++c) {
+        if (!members_[c].empty()) update_centre(c);
+      }
+    });
+  }
+
+  void update_centre(size_t c) {
+    const size_t depth = x_.cols();
+    float* __restrict centre = centres_.row(c);
+    for (size_t k = 0; k < depth; ++k) centre[k] *= counts_[c];
+    for (const size_t i : members_[c]) {
+      const float* __restrict row = batch_.row(i);
+      for (size_t k = 0; k < depth; ++k) centre[k] += row[k];
+    }
+    counts_[c] += static_cast<float>(members_[c].size());
+    const float share = 1.0F / counts_[c];
+    for (size_t k = 0; k < depth; ++k) centre[k] *= share;
+    centres_.refresh(c);
+  }
+
+  // Centres with too few rows are put on random rows of the batch.
+  void reassign_centres() {
+    if (options_.reassignment_ratio <= 0) return;
+    const float most = *std::max_element(counts_.begin(), counts_.end());
+    const auto limit = static_cast<float>(options_.reassignment_ratio * static_cast<double>(most));
+    std::vector<size_t> poor(counts_.size());
+    std::iota(poor.begin(), poor.end(), size_t{0});
+    std::erase_if(poor, [&](size_t c) { return counts_[c] >= limit; });
+    if (2 * poor.size() > batch_rows_) {  // at most half a batch, the smallest first
+      std::stable_sort(poor.begin(), poor.end(),
+                       [&](size_t a, size_t b) { return counts_[a] < counts_[b]; });
+      poor.resize(batch_rows_ / 2);
+      std::sort(poor.begin(), poor.end());
+    }
+    if (poor.empty()) return;
+    const auto rows = rng_.choice(batch_rows_, poor.size());
+    std::vector<bool> chosen(counts_.size(), false);
+    for (size_t i = 0; i < poor.size(); ++i) {
+      std::copy_n(batch_.row(rows[i]), x_.cols(), centres_.row(poor[i]));
+      centres_.refresh(poor[i]);
+      chosen[poor[i]] = true;
+    }
+    float least = most;  // not so small that the next round takes them again
+    for (size_t c = 0; c < counts_.size(); ++c) {
+      if (!chosen[c]) least = std::min(least, counts_[c]);
+    }
+    for (const size_t c : poor) counts_[c] = least;
+  }
+
+  // True when the smoothed inertia has not improved for long enough.
+  bool converged(size_t step, double inertia) {
+    if (step == 0) return false;
+    const double weight = std::min(
+        1.0, 2.0 * static_cast<double>(batch_rows_) / (static_cast<double>(x_.rows()) + 1));
+    smoothed_ = smoothed_ ? *smoothed_ * (1 - weight) + inertia * weight : inertia;
+    if (!best_ || *smoothed_ < *best_) {
+      best_ = smoothed_;
+      no_improvement_ = 0;
+      return false;
+    }
+    ++no_improvement_;
+    return options_.max_no_improvement > 0 && no_improvement_ >= options_.max_no_improvement;
+  }
+
+  KMeansResult finish(size_t steps) {
+    KMeansResult out;
+    out.steps = steps;
+    out.labels.resize(x_.rows());
+    std::vector<float> distances(x_.rows());
+    dense::for_blocks(&pool_, x_.rows(), 4 * kGrain, [&](size_t begin, size_t end) {
+      centres_.assign(x_, begin, end, out.labels.data());
+      for (size_t i = begin; i < end; ++i) {
+        const float* centre = centres_.row(static_cast<size_t>(out.labels[i]));
+        distances[i] = squared_distance(x_.row(i), centre, x_.cols());
+      }
+    });
+    out.inertia = std::accumulate(distances.begin(), distances.end(), 0.0);
+    out.centres = std::move(centres_.values());
+    return out;
+  }
+
+  MatView<const float> x_;
+  const KMeansOptions& options_;
+  ThreadPool& pool_;
+  size_t batch_rows_;
+  NumpyRandom rng_;
+  Centres centres_;
+  std::vector<float> counts_;  // rows each centre was given so far
+  Mat<float> batch_;
+  std::vector<int32_t> labels_;
+  std::vector<float> distances_;
+  std::vector<std::vector<size_t>> members_;
+  std::vector<double> cdf_;
+  size_t since_reassignment_ = 0, no_improvement_ = 0;
+  std::optional<double> smoothed_, best_;
+};
+
+}  // namespace
+
+KMeansResult mini_batch_kmeans(MatView<const float> x, const KMeansOptions& options,
+                               ThreadPool& pool) {
+  if (options.clusters == 0 || options.batch_rows == 0) {
+    throw_error(ErrorKind::usage, kWhere,
+                "got {} clusters and batches of {} rows, expected 1 or more", options.clusters,
+                options.batch_rows);
+  }
+  if (x.rows() < options.clusters) {
+    throw_error(ErrorKind::usage, kWhere,
+                "got {} rows for {} clusters, expected at least a row each", x.rows(),
+                options.clusters);
+  }
+  check_finite(x, kWhere, "embeddings");
+  return Clusterer(x, options, pool).run();
+}
+
+}  // namespace akin::eval
