@@ -34,8 +34,9 @@ class FlatSearch {
 
   // docs: [N, E]; row i is document base_id + i; every document once. Where scores are equal the
   // document with the larger rank comes first; ranks: N values, all different over all chunks (the
-  // place of a document's id among all ids in order), or empty in every call: the lower document
-  // number comes first. Errors: usage, as above and for too many documents (2^32).
+  // place of a document's id among all ids in order; memory is 4 bytes a rank), or empty in every
+  // call: the lower document number comes first. Errors: usage, as above and for too many documents
+  // (2^32).
   void add(MatView<const float> docs, size_t base_id, std::span<const uint32_t> ranks = {});
 
   size_t queries() const;

@@ -110,7 +110,7 @@ TEST(DatasetCard, Configs) {
   EXPECT_TRUE(read_card_files("# Title\n", "README.md").empty());
   EXPECT_TRUE(read_card_files("---\nlicense: mit\n---\n", "README.md").empty());
   EXPECT_TRUE(read_card_files("---\nconfigs:\n---\n", "README.md").empty());
-  expect_error(ErrorKind::bad_format, "README.md:3: the data set's header: \"{a: b}\" is in a form",
+  expect_error(ErrorKind::bad_format, "README.md:3: the data set's header: \"{a\" is in a form",
                [] { read_card_files("---\nconfigs:\n- {a: b}\n---\n", "README.md"); });
   expect_error(
       ErrorKind::bad_format, "README.md:4: the data set's header: a file has no `path:`",
