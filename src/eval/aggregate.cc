@@ -69,6 +69,12 @@ std::string add_split(const store::SplitScores& split, const CountedTask& task, 
 
 }  // namespace
 
+CountedTask counted_task(const TaskSpec& spec) {
+  CountedTask out{spec.name, spec.type, spec.splits, {}};
+  for (const auto& subset : resolved_subsets(spec)) out.subsets.push_back(subset.name);
+  return out;
+}
+
 TaskScore task_score(const store::TaskResult* result, const CountedTask& task) {
   TaskScore out;
   out.task = task.name;

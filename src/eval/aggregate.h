@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "eval/run_results.h"
+#include "eval/task_spec.h"
 
 namespace akin::eval {
 
@@ -20,6 +21,9 @@ struct CountedTask {
   std::string name, type;
   std::vector<std::string> splits, subsets;
 };
+
+// A benchmark's task with its splits and subsets.
+CountedTask counted_task(const TaskSpec& spec);
 
 struct TaskScore {
   std::string task, type;

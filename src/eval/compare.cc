@@ -186,6 +186,16 @@ void compare_means(Comparison& out, const BootstrapOptions& options) {
   out.mean_task = to_difference(paired_test(b, a, options), a.size(), "task");
 }
 
+// Without splits of its own, a task is compared on the splits that both runs have.
+CountedTask common_splits(CountedTask task, const store::TaskResult& a,
+                          const store::TaskResult& b) {
+  if (!task.splits.empty()) return task;
+  for (const auto& split : a.scores) {
+    if (b.find_split(split.split) != nullptr) task.splits.push_back(split.split);
+  }
+  return task;
+}
+
 Json number_or_null(const std::optional<double>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
@@ -215,18 +225,14 @@ Comparison compare_runs(const RunResults& a, const RunResults& b, const CompareO
   out.label_b = b.label();
   const RunResults pair[] = {a, b};
   std::vector<CountedTask> common;
-  for (auto& task : tasks_of(pair)) {
+  for (const auto& task : options.tasks.empty() ? tasks_of(pair) : options.tasks) {
     const auto *in_a = a.find(task.name), *in_b = b.find(task.name);
-    if (in_a == nullptr) {
-      out.only_b.push_back(task.name);
-    } else if (in_b == nullptr) {
+    if (in_a != nullptr && in_b != nullptr) {
+      common.push_back(common_splits(task, *in_a, *in_b));
+    } else if (in_a != nullptr) {
       out.only_a.push_back(task.name);
-    } else {
-      // The splits that both have: a run over one more split is compared on what is common.
-      for (const auto& split : in_a->scores) {
-        if (in_b->find_split(split.split) != nullptr) task.splits.push_back(split.split);
-      }
-      common.push_back(std::move(task));
+    } else if (in_b != nullptr) {
+      out.only_b.push_back(task.name);
     }
   }
   out.a = summarize(a, common);

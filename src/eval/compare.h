@@ -24,6 +24,7 @@ struct CompareOptions {
   size_t resamples = 2000;
   uint64_t seed = 42;
   double confidence = 0.95;
+  std::vector<CountedTask> tasks;  // only these, with their splits; empty: all that both have
 };
 
 struct Difference {  // b - a
