@@ -4,11 +4,10 @@
 //           EasyNegation, the share with s(anchor, entailment) > s(anchor, negative);
 //           HardNegation, the share with s(anchor, entailment) > s(entailment, negative);
 //           and triplet accuracy for each measure.
-// Data      rows of anchor, entailment, negative; or grouped rows (columns.group) of text and
-// label,
+// Data      rows of anchor, entailment, negative; or grouped rows (columns.group) of text, label,
 //           where label_map gives 0 for the anchor, positive numbers for entailments, negative ones
-//           for negatives; or a corpus (files.corpus) and queries that list the ids of their
-//           positive and negative documents.
+//           for negatives (with columns.anchor the group's own words are the anchor); or a corpus
+//           (files.corpus) and queries that list the ids of their positive and negative documents.
 // Options   label_map.
 // Returns   easy_negation, hard_negation, cosine_accuracy, dot_accuracy, manhattan_accuracy,
 //           euclidean_accuracy, max_accuracy, triplets; main hard_negation.
@@ -63,6 +62,7 @@ Triplets read_groups(const Slice& slice, const TaskContext& context) {
   const TaskSpec& spec = context.spec;
   const std::string columns[] = {column(spec, "group", "group"), column(spec, "text", "text"),
                                  column(spec, "label", "label")};
+  const bool own_anchor = spec.columns.count("anchor") != 0;  // the group's word is the anchor
   struct Group {
     std::vector<size_t> anchors, entailments, negatives;
   };
@@ -75,8 +75,12 @@ Triplets read_groups(const Slice& slice, const TaskContext& context) {
     if (label == spec.label_map.end()) return;
     std::string text = text_of(values[1], reader, columns[1]);
     if (!seen.try_emplace(fmt::format("{}\n{}\n{}", name, label->second, text), 0).second) return;
-    if (groups.count(name) == 0) order.push_back(name);
+    const bool fresh = groups.count(name) == 0;
     Group& group = groups[name];
+    if (fresh) {
+      order.push_back(name);
+      if (own_anchor) group.anchors.push_back(out.add(name, TextSide::none));
+    }
     auto& list = label->second == 0  ? group.anchors
                  : label->second > 0 ? group.entailments
                                      : group.negatives;

@@ -1,0 +1,18 @@
+// akin eval --calibrate: similarity scores of labelled pairs, turned into probabilities and a
+// threshold (eval/calibration.h). Reads the pairs and shows the outcome; fits nothing itself.
+#pragma once
+
+#include <string>
+
+#include "cli/context.h"
+#include "core/encoder.h"
+#include "eval/calibration.h"
+
+namespace akin::cli {
+
+// A file of two texts and a label 0 or 1 a row, in any format of store/rows.h. Errors: bad_format
+// naming file and row.
+void run_calibration(const std::string& pairs, Encoder& encoder,
+                     const eval::CalibrationOptions& options, Context& context);
+
+}  // namespace akin::cli
