@@ -104,17 +104,15 @@ struct FlatSearch::State {
   }
 
   // Keeps the best k of a query's buffer.
-  void cut(size_t query) {
+  void cut(size_t query, uint64_t* scratch) {
     uint64_t* const begin = keys.data() + query * capacity;
-    if (sizes[query] <= k) return;
-    std::nth_element(begin, begin + (k - 1), begin + sizes[query], std::greater<>());
+    thresholds[query] = score_of(move_largest_to_front(begin, sizes[query], k, scratch));
     sizes[query] = static_cast<uint32_t>(k);
-    thresholds[query] = score_of(begin[k - 1]);
   }
 
   // scores: [rows, n] of the documents from `first` on, for the queries of one block.
   void select(MatView<const float> scores, size_t block, size_t first,
-              std::span<const uint32_t> ranks) {
+              std::span<const uint32_t> ranks, uint64_t* scratch) {
     uint32_t columns[kBlockQueries + kSelectPadding];
     float kept[kBlockQueries + kSelectPadding];
     const size_t query = block * block_queries;
@@ -126,7 +124,7 @@ struct FlatSearch::State {
       for (size_t i = 0; i < n; ++i) {
         const size_t q = query + columns[i];
         keys[q * capacity + sizes[q]] = make_key(kept[i], rank);
-        if (++sizes[q] == capacity) cut(q);
+        if (++sizes[q] == capacity) cut(q, scratch);
       }
     }
   }
@@ -148,7 +146,8 @@ struct FlatSearch::State {
         const MatView<float> y(products[thread].data(), rows(strip), packed.n());
         packed.run(strips[strip], rows(strip), {}, y);
         const size_t begin = strip * kStripDocs;
-        select(y, block, first + begin, ranks.empty() ? ranks : ranks.subspan(begin, rows(strip)));
+        select(y, block, first + begin, ranks.empty() ? ranks : ranks.subspan(begin, rows(strip)),
+               spares[thread].data());
       }
     });
   }
@@ -157,8 +156,11 @@ struct FlatSearch::State {
     const uint64_t* const begin = keys.data() + query * capacity;
     std::vector<uint64_t> best(begin, begin + sizes[query]);
     const size_t n = std::min<size_t>(best.size(), k);
-    std::partial_sort(best.begin(), best.begin() + static_cast<ptrdiff_t>(n), best.end(),
-                      std::greater<>());
+    if (n < best.size()) {
+      std::vector<uint64_t> rest(best.size() + kSelectPadding);
+      move_largest_to_front(best.data(), best.size(), n, rest.data());
+    }
+    std::sort(best.begin(), best.begin() + static_cast<ptrdiff_t>(n), std::greater<>());
     std::vector<Hit> out(n);
     for (size_t i = 0; i < n; ++i) {
       const auto rank = static_cast<uint32_t>(best[i]);
@@ -178,13 +180,15 @@ struct FlatSearch::State {
   bool has_ranks = false;
   std::vector<uint32_t> doc_of_rank;
   std::vector<kernels::Operand> strips = std::vector<kernels::Operand>(kSlabStrips);
-  std::vector<AlignedArray<float>> products;  // per thread
+  std::vector<AlignedArray<float>> products;   // per thread
+  std::vector<AlignedArray<uint64_t>> spares;  // per thread
 };
 
 FlatSearch::FlatSearch(MatView<const float> queries, size_t k, ThreadPool& pool)
     : state_(std::make_unique<State>(queries, k, pool)) {
   for (size_t thread = 0; thread < pool.size(); ++thread) {
     state_->products.emplace_back(kStripDocs * kBlockQueries);
+    state_->spares.emplace_back(state_->capacity + kSelectPadding);
   }
 }
 FlatSearch::~FlatSearch() = default;

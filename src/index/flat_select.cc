@@ -1,5 +1,8 @@
 #include "index/flat_select.h"
 
+#include <algorithm>
+#include <functional>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "index/flat_select.cc"
 #include <hwy/foreach_target.h>  // must come before highway.h
@@ -35,6 +38,30 @@ size_t select(const float* scores, const float* thresholds, size_t n, uint32_t* 
   return count;
 }
 
+// keys > pivot to the front, the others to `rest`, each in order; returns how many went to the
+// front. A vector is read before anything is written over it.
+size_t partition(uint64_t* keys, size_t n, uint64_t pivot, uint64_t* rest) {
+  const hn::CappedTag<uint64_t, kSelectPadding> d;
+  const size_t lanes = hn::Lanes(d);
+  const auto limit = hn::Set(d, pivot);
+  size_t front = 0, back = 0, i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const auto key = hn::LoadU(d, keys + i);
+    const auto larger = hn::Gt(key, limit);
+    front += hn::CompressStore(key, larger, d, keys + front);
+    back += hn::CompressStore(key, hn::Not(larger), d, rest + back);
+  }
+  for (; i < n; ++i) {
+    const uint64_t key = keys[i];
+    const bool larger = key > pivot;
+    keys[front] = key;
+    rest[back] = key;
+    front += larger ? 1 : 0;
+    back += larger ? 0 : 1;
+  }
+  return front;
+}
+
 bool finite(const float* values, size_t n) {
   const DF d;
   const DU du;
@@ -58,12 +85,43 @@ HWY_AFTER_NAMESPACE();
 namespace akin::index {
 
 HWY_EXPORT(select);
+HWY_EXPORT(partition);
 HWY_EXPORT(finite);
 
 size_t select_at_least(const float* scores, const float* thresholds, size_t n, uint32_t* columns,
                        float* kept) {
   return HWY_DYNAMIC_DISPATCH(select)(scores, thresholds, n, columns, kept);
 }
+// Quickselect. The pivot is the middle one of nine; a pivot that moves nothing ends the quick way.
+uint64_t move_largest_to_front(uint64_t* keys, size_t n, size_t k, uint64_t* scratch) {
+  uint64_t* part = keys;
+  size_t want = k;
+  while (n > want) {
+    constexpr size_t kSample = 9, kSmall = 64;
+    if (n <= kSmall) {
+      std::nth_element(part, part + (want - 1), part + n, std::greater<>());
+      break;
+    }
+    uint64_t sample[kSample];
+    for (size_t i = 0; i < kSample; ++i) sample[i] = part[i * (n - 1) / (kSample - 1)];
+    std::sort(sample, sample + kSample);
+    const size_t front = HWY_DYNAMIC_DISPATCH(partition)(part, n, sample[kSample / 2], scratch);
+    if (front >= want) {
+      n = front;
+      continue;
+    }
+    std::copy_n(scratch, n - front, part + front);
+    if (front == 0) {
+      std::nth_element(part, part + (want - 1), part + n, std::greater<>());
+      break;
+    }
+    part += front;
+    want -= front;
+    n -= front;
+  }
+  return *std::min_element(keys, keys + k);
+}
+
 bool all_finite(const float* values, size_t n) { return HWY_DYNAMIC_DISPATCH(finite)(values, n); }
 
 }  // namespace akin::index
