@@ -1,11 +1,12 @@
-// Products on Intel AMX tiles: f32 as three bf16 parts, and int8. Only x86-64 Linux; elsewhere
-// amx_available() is false.
+// Products on Intel AMX tiles: f32 (amx_f32.cc) and int8 (amx_int8.cc). Only x86-64 Linux;
+// elsewhere amx_available() is false.
 //
-// Tiles are 16 rows x 64 bytes. Layouts, tile by tile, 1 KiB each:
+// Tiles are 16 rows x 64 bytes. Layouts, innermost last:
 //   operand f32   [row block of 16][k block of 32][part 3][16 rows][32 bf16]
+//   weight  f32   [panel of 32 columns][k block of 32][part 3][half 2][16 k pairs][16 columns]
+//                 [2 bf16]
 //   operand int8  [row block of 16][k block of 64][16 rows][64 s8]
-//   weight  f32   [panel of 32 columns][k block of 32][part 3][half 2][16 k pairs][16 columns][2
-//   bf16] weight  int8  [panel of 32 columns][k block of 64][half 2][16 k quads][16 columns][4 s8]
+//   weight  int8  [panel of 32 columns][k block of 64][half 2][16 k quads][16 columns][4 s8]
 #pragma once
 
 #include <cstddef>

@@ -7,6 +7,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/matmul_simd.cc"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>  // must come before highway.h
 #include <hwy/highway.h>
 
@@ -28,7 +29,8 @@ constexpr size_t kTileRowsMax = 12;  // 24 sums, 2 columns, 1 broadcast of 32 re
 #else
 constexpr size_t kTileRowsMax = 6;  // 12 + 2 + 1 of 16 registers
 #endif
-constexpr size_t kDepthChunk = 256;  // K at a time, so that a panel's piece stays in L1
+constexpr size_t kDepthChunk = 128;   // K at a time, so that a panel's piece stays in L1
+constexpr size_t kAheadBytes = 4096;  // of weights, asked for before they are read
 
 constexpr bool kVnni = HWY_TARGET == HWY_AVX3_DL && HWY_ARCH_X86;
 
@@ -117,7 +119,11 @@ HWY_INLINE void tile_f32(const float* x, size_t x_stride, const float* w, size_t
   }
   for (size_t k = 0; k < depth; ++k) {
     VF b[kVectors];
-    for (size_t v = 0; v < kVectors; ++v) b[v] = hn::Load(d, w + (k * kVectors + v) * lanes);
+    for (size_t v = 0; v < kVectors; ++v) {
+      const float* from = w + (k * kVectors + v) * lanes;
+      hwy::Prefetch(from + kAheadBytes / sizeof(float));
+      b[v] = hn::Load(d, from);
+    }
     for (size_t r = 0; r < R; ++r) {
       const VF a = hn::Set(d, x[r * x_stride + k]);
       for (size_t v = 0; v < kVectors; ++v) acc[r][v] = hn::MulAdd(a, b[v], acc[r][v]);
@@ -224,7 +230,9 @@ HWY_INLINE void tile_int8(const uint8_t* x, size_t x_stride, const uint8_t* w, s
   for (size_t s = 0; s < steps; ++s) {
     VI b[kVectors];
     for (size_t v = 0; v < kVectors; ++v) {
-      b[v] = hn::Load(d, reinterpret_cast<const int32_t*>(w) + (s * kVectors + v) * lanes);
+      const int32_t* from = reinterpret_cast<const int32_t*>(w) + (s * kVectors + v) * lanes;
+      hwy::Prefetch(from + kAheadBytes / sizeof(int32_t));
+      b[v] = hn::Load(d, from);
     }
     for (size_t r = 0; r < R; ++r) {
       for (size_t v = 0; v < kVectors; ++v)
