@@ -14,7 +14,8 @@ inline constexpr size_t kSelectPadding = 16;  // values behind the outputs that 
 size_t select_at_least(const float* scores, const float* thresholds, size_t n, uint32_t* columns,
                        float* kept);
 
-// Moves the k largest of n keys to the front, in no order, and returns the smallest of them.
+// Moves the k largest of n keys to the front, in no order, and returns the smallest of them; what
+// lies behind them is lost.
 // 0 < k <= n; scratch: room for n + kSelectPadding. Keys should differ; equal ones cost time only.
 uint64_t move_largest_to_front(uint64_t* keys, size_t n, size_t k, uint64_t* scratch);
 
