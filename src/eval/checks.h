@@ -2,8 +2,10 @@
 // numbers. Not a general validation layer: one function a question, all throwing ErrorKind::usage.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -42,9 +44,12 @@ inline void check_finite(std::span<const double> values, std::string_view where,
 inline void check_finite(MatView<const float> x, std::string_view where, std::string_view what) {
   for (size_t r = 0; r < x.rows(); ++r) {
     const float* row = x.row(r);
-    float sum = 0;  // a NaN or an infinity times zero is a NaN, and stays one
-    for (size_t c = 0; c < x.cols(); ++c) sum += row[c] * 0.0F;
-    if (sum == 0.0F) continue;
+    uint32_t broken = 0;  // all exponent bits set: an infinity or a NaN
+    for (size_t c = 0; c < x.cols(); ++c) {
+      constexpr uint32_t kExponent = 0x7F800000U;
+      broken |= (std::bit_cast<uint32_t>(row[c]) & kExponent) == kExponent ? 1U : 0U;
+    }
+    if (broken == 0) continue;
     throw_error(ErrorKind::usage, where,
                 "{}: row {} holds a value that is not finite; the model gave a broken embedding "
                 "for it",

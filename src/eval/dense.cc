@@ -1,5 +1,5 @@
-// Highway bodies of dense.h, one for each instruction set. A tile of rows meets a panel two
-// registers wide (four or eight on narrower machines), sums stay in registers over the whole depth.
+// Highway bodies of dense.h, one for each instruction set. A tile of rows meets one panel
+// or two, sums stay in registers over the whole depth.
 #include "eval/dense.h"
 
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12, inside its AVX-512 headers
@@ -29,19 +29,39 @@ using DD = Tag<double>;
 using VD = hn::Vec<DD>;
 
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
-constexpr size_t kTileRows = 12;  // 24 sums of 32 registers
+constexpr size_t kTileRows = 12;   // 24 sums of 32 registers
+constexpr size_t kPairPanels = 2;  // of float32 panels, one register wide
 #elif HWY_TARGET == HWY_AVX2
 constexpr size_t kTileRows = 3;  // 12 of 16
+constexpr size_t kPairPanels = 2;
 #else
 constexpr size_t kTileRows = 1;
+constexpr size_t kPairPanels = 1;
 #endif
 
-// out[r] (kPanel wide, out_stride apart) = a[r, 0..depth) * panel for R rows.
-template <size_t R, typename T>
-HWY_INLINE void tile(const T* a, size_t a_stride, const T* panel, size_t depth, T* out,
+// Vectors of a panel.
+template <typename T>
+constexpr size_t panel_vectors() {
+  return kPanel / hn::MaxLanes(Tag<T>());
+}
+
+// One vector of the right side, which may be narrower than the sums.
+template <typename T, typename B>
+HWY_INLINE hn::Vec<Tag<T>> load_right(const B* from) {
+  const Tag<T> d;
+  if constexpr (sizeof(B) == sizeof(T)) {
+    return hn::LoadU(d, from);
+  } else {
+    return hn::PromoteTo(d, hn::LoadU(hn::Rebind<B, Tag<T>>(), from));
+  }
+}
+
+// out[r] (P panels wide) = a[r, 0..depth) * P panels for R rows.
+template <size_t R, size_t P, typename T, typename B>
+HWY_INLINE void tile(const T* a, size_t a_stride, const B* panel, size_t depth, T* out,
                      size_t out_stride) {
   const Tag<T> d;
-  constexpr size_t kVectors = kPanel<T> / hn::MaxLanes(Tag<T>());
+  constexpr size_t kEach = panel_vectors<T>(), kVectors = P * kEach;
   const size_t lanes = hn::Lanes(d);
   hn::Vec<Tag<T>> acc[R][kVectors];
   for (size_t r = 0; r < R; ++r) {
@@ -49,24 +69,27 @@ HWY_INLINE void tile(const T* a, size_t a_stride, const T* panel, size_t depth, 
   }
   for (size_t k = 0; k < depth; ++k) {
     hn::Vec<Tag<T>> b[kVectors];
-    for (size_t v = 0; v < kVectors; ++v) b[v] = hn::Load(d, panel + k * kPanel<T> + v * lanes);
+    for (size_t v = 0; v < kVectors; ++v) {
+      b[v] = load_right<T>(panel + v / kEach * depth * kPanel + k * kPanel + v % kEach * lanes);
+    }
     for (size_t r = 0; r < R; ++r) {
       const auto x = hn::Set(d, a[r * a_stride + k]);
       for (size_t v = 0; v < kVectors; ++v) acc[r][v] = hn::MulAdd(x, b[v], acc[r][v]);
     }
   }
   for (size_t r = 0; r < R; ++r) {
-    for (size_t v = 0; v < kVectors; ++v) hn::Store(acc[r][v], d, out + r * out_stride + v * lanes);
+    for (size_t v = 0; v < kVectors; ++v)
+      hn::StoreU(acc[r][v], d, out + r * out_stride + v * lanes);
   }
 }
 
-template <size_t R, typename T>
-HWY_INLINE void tiles(size_t rows, const T* a, size_t a_stride, const T* panel, size_t depth,
+template <size_t R, size_t P, typename T, typename B>
+HWY_INLINE void tiles(size_t rows, const T* a, size_t a_stride, const B* panel, size_t depth,
                       T* out, size_t out_stride) {
   if (rows == R) {
-    tile<R, T>(a, a_stride, panel, depth, out, out_stride);
+    tile<R, P, T, B>(a, a_stride, panel, depth, out, out_stride);
   } else if constexpr (R > 1) {
-    tiles<R - 1, T>(rows, a, a_stride, panel, depth, out, out_stride);
+    tiles<R - 1, P, T, B>(rows, a, a_stride, panel, depth, out, out_stride);
   }
 }
 
@@ -75,8 +98,19 @@ void multiply(const double* a, size_t a_stride, size_t depth, size_t begin, size
   for (size_t row = begin; row < end; row += kTileRows) {
     const size_t rows = HWY_MIN(kTileRows, end - row);
     for (size_t p = 0; p < panels; ++p) {
-      tiles<kTileRows, double>(rows, a + row * a_stride, a_stride, b + p * depth * kPanel<double>,
-                               depth, out + (p * out_rows + row) * kPanel<double>, kPanel<double>);
+      tiles<kTileRows, 1>(rows, a + row * a_stride, a_stride, b + p * depth * kPanel, depth,
+                          out + (p * out_rows + row) * kPanel, kPanel);
+    }
+  }
+}
+
+void multiply_wide(const double* a, size_t a_stride, size_t rows, size_t depth, const float* b,
+                   size_t begin, size_t end, double* out, size_t out_stride) {
+  for (size_t p = begin; p < end; ++p) {
+    for (size_t row = 0; row < rows; row += kTileRows) {
+      tiles<kTileRows, 1>(HWY_MIN(kTileRows, rows - row), a + row * a_stride, a_stride,
+                          b + p * depth * kPanel, depth, out + row * out_stride + p * kPanel,
+                          out_stride);
     }
   }
 }
@@ -112,14 +146,19 @@ HWY_INLINE int32_t first_least(const float* dots, const float* norms, size_t n) 
 
 void nearest(const float* x, size_t stride, size_t depth, size_t begin, size_t end, const float* b,
              size_t panels, const float* norms, int32_t* labels) {
-  const size_t width = panels * kPanel<float>;
+  const size_t width = panels * kPanel;
   thread_local AlignedArray<float> dots;
   dots.ensure(kTileRows * width);
   for (size_t row = begin; row < end; row += kTileRows) {
     const size_t rows = HWY_MIN(kTileRows, end - row);
-    for (size_t p = 0; p < panels; ++p) {
-      tiles<kTileRows, float>(rows, x + row * stride, stride, b + p * depth * kPanel<float>, depth,
-                              dots.data() + p * kPanel<float>, width);
+    size_t p = 0;
+    for (; p + kPairPanels <= panels; p += kPairPanels) {
+      tiles<kTileRows, kPairPanels>(rows, x + row * stride, stride, b + p * depth * kPanel, depth,
+                                    dots.data() + p * kPanel, width);
+    }
+    for (; p < panels; ++p) {
+      tiles<kTileRows, 1>(rows, x + row * stride, stride, b + p * depth * kPanel, depth,
+                          dots.data() + p * kPanel, width);
     }
     for (size_t r = 0; r < rows; ++r)
       labels[row + r] = first_least(dots.data() + r * width, norms, width);
@@ -132,7 +171,7 @@ HWY_INLINE void for_row(size_t row, size_t rows, size_t columns, const F& f) {
   const DD d;
   const size_t lanes = hn::Lanes(d);
   for (size_t c = 0; c < columns; c += lanes) {
-    const size_t at = (c / kPanel<double> * rows + row) * kPanel<double> + c % kPanel<double>;
+    const size_t at = (c / kPanel * rows + row) * kPanel + c % kPanel;
     f(at, hn::FirstN(d, columns - c));
   }
 }
@@ -142,8 +181,7 @@ void softmax(const SoftmaxArgs& args, size_t begin, size_t end) {
   const VD step = hn::Set(d, args.step), least = hn::Set(d, -HUGE_VAL);
   for (size_t row = begin; row < end; ++row) {
     const auto target = static_cast<size_t>(args.y[row]);
-    const size_t own =
-        (target / kPanel<double> * args.rows + row) * kPanel<double> + target % kPanel<double>;
+    const size_t own = (target / kPanel * args.rows + row) * kPanel + target % kPanel;
     const double own_raw = args.raw[own] + args.step * args.direction[own];
     VD top = least;
     for_row(row, args.rows, args.classes, [&](size_t at, auto mask) HWY_ATTR {
@@ -193,6 +231,28 @@ HWY_INLINE double sum_lanes(size_t n, const F& f) {
          hn::GetLane(rest);
 }
 
+float squared_distance(const float* a, const float* b, size_t n) {
+  constexpr size_t kBlock = 256;
+  const Tag<float> d;
+  const size_t lanes = hn::Lanes(d);
+  HWY_ALIGN float squares[kBlock + 16];
+  float sum = 0;
+  for (size_t begin = 0; begin < n; begin += kBlock) {
+    const size_t count = HWY_MIN(kBlock, n - begin);
+    size_t i = 0;
+    for (; i + lanes <= count; i += lanes) {
+      const auto gap = hn::Sub(hn::LoadU(d, a + begin + i), hn::LoadU(d, b + begin + i));
+      hn::Store(hn::Mul(gap, gap), d, squares + i);
+    }
+    for (; i < count; ++i)
+      squares[i] = (a[begin + i] - b[begin + i]) * (a[begin + i] - b[begin + i]);
+    for (i = 0; i + 4 <= count; i += 4)
+      sum += squares[i] + squares[i + 1] + squares[i + 2] + squares[i + 3];
+    for (; i < count; ++i) sum += squares[i];
+  }
+  return sum;
+}
+
 double dot(const double* a, const double* b, size_t n) {
   return sum_lanes(n, [=](auto d, size_t i, auto sum) HWY_ATTR {
     return hn::MulAdd(hn::LoadU(d, a + i), hn::LoadU(d, b + i), sum);
@@ -238,7 +298,9 @@ HWY_AFTER_NAMESPACE();
 namespace akin::eval::dense {
 namespace {
 HWY_EXPORT(multiply);
+HWY_EXPORT(multiply_wide);
 HWY_EXPORT(nearest);
+HWY_EXPORT(squared_distance);
 HWY_EXPORT(softmax);
 HWY_EXPORT(dot);
 HWY_EXPORT(dot_two);
@@ -256,6 +318,16 @@ void multiply(MatView<const double> a, size_t begin, size_t end, const double* b
   (a.data(), a.stride(), a.cols(), begin, end, b, panels, out, out_rows);
 }
 
+void multiply_wide(MatView<const double> a, const float* b, size_t begin, size_t end,
+                   MatView<double> out) {
+  HWY_DYNAMIC_DISPATCH(multiply_wide)
+  (a.data(), a.stride(), a.rows(), a.cols(), b, begin, end, out.data(), out.stride());
+}
+
+float squared_distance(const float* a, const float* b, size_t n) {
+  return HWY_DYNAMIC_DISPATCH(squared_distance)(a, b, n);
+}
+
 void nearest(MatView<const float> x, size_t begin, size_t end, const float* b, size_t panels,
              const float* norms, int32_t* labels) {
   HWY_DYNAMIC_DISPATCH(nearest)
@@ -268,14 +340,14 @@ void softmax(const SoftmaxArgs& args, size_t begin, size_t end) {
 
 void sigmoid(const SoftmaxArgs& args, size_t begin, size_t end) {
   for (size_t row = begin; row < end; ++row) {
-    const size_t at = row * kPanel<double>;
+    const size_t at = row * kPanel;
     const double z = args.raw[at] + args.step * args.direction[at];
     const double e = std::exp(-std::abs(z));
     const double p = z >= 0 ? 1 / (1 + e) : e / (1 + e);
     const bool positive = args.y[row] != 0;
     // p - 1 as -(1 - p), without cancellation
     const double residual = positive ? -(z >= 0 ? e / (1 + e) : 1 / (1 + e)) : p;
-    std::fill_n(args.gradient + at, kPanel<double>, 0.0);
+    std::fill_n(args.gradient + at, kPanel, 0.0);
     args.gradient[at] = residual * args.scale;
     args.losses[row] = softplus(positive ? -z : z);
     args.slopes[row] = residual * args.direction[at];

@@ -20,23 +20,23 @@ class ThreadPool;
 
 namespace akin::eval::dense {
 
-template <typename T>
-inline constexpr size_t kPanel = 128 / sizeof(T);  // columns: 16 doubles, 32 floats
+inline constexpr size_t kPanel = 16;  // columns
 
-template <typename T>
-size_t panels_of(size_t columns) {
-  return (columns + kPanel<T> - 1) / kPanel<T>;
-}
+inline size_t panels_of(size_t columns) { return (columns + kPanel - 1) / kPanel; }
 
 // Where column c of depth k stands in a packed matrix of depth K.
-template <typename T>
-size_t packed_at(size_t k, size_t c, size_t depth) {
-  return (c / kPanel<T> * depth + k) * kPanel<T> + c % kPanel<T>;
+inline size_t packed_at(size_t k, size_t c, size_t depth) {
+  return (c / kPanel * depth + k) * kPanel + c % kPanel;
 }
 
 // out[panel][row][kPanel] = a[row, 0..K) * b for rows [begin, end); out_rows rows to a panel.
 void multiply(MatView<const double> a, size_t begin, size_t end, const double* b, size_t panels,
               double* out, size_t out_rows);
+
+// out[row, column] = a[row] . b[column] in float64 for the columns of panels [begin, end) of a
+// float32 b; out is row-major.
+void multiply_wide(MatView<const double> a, const float* b, size_t begin, size_t end,
+                   MatView<double> out);
 
 // label[r] = the first c with the least norms[c] - 2 x[r] . b[c], for rows [begin, end) of x.
 // norms: [P * kPanel], infinity in the padding.
@@ -60,6 +60,9 @@ struct SoftmaxArgs {
 void softmax(const SoftmaxArgs& args, size_t begin, size_t end);
 // The same for one column (two classes, y in {0, 1}): a sigmoid.
 void sigmoid(const SoftmaxArgs& args, size_t begin, size_t end);
+
+// The squared distance of two rows in float32, added in a fixed order: four squares at a time.
+float squared_distance(const float* a, const float* b, size_t n);
 
 double dot(const double* a, const double* b, size_t n);
 // Dots of one vector with two others, read once: out = {a . x, a . y}.

@@ -256,21 +256,21 @@ TEST(Dense, ProductsEqualPlainLoops) {
   NumpyRandom rng(3);
   for (const size_t rows : {1U, 2U, 11U, 12U, 13U, 40U}) {
     for (const size_t depth : {1U, 7U, 64U}) {
-      const size_t columns = rows * 3 / 2 + 1, panels = dense::panels_of<double>(columns);
-      Mat<double> a(rows, depth), b(panels * depth, dense::kPanel<double>);
-      Mat<double> out(panels * rows, dense::kPanel<double>);
+      const size_t columns = rows * 3 / 2 + 1, panels = dense::panels_of(columns);
+      Mat<double> a(rows, depth), b(panels * depth, dense::kPanel);
+      Mat<double> out(panels * rows, dense::kPanel);
       for (size_t i = 0; i < rows * depth; ++i) a.data()[i] = rng.uniform() - 0.5;
       for (size_t k = 0; k < depth; ++k) {
         for (size_t c = 0; c < columns; ++c)
-          b.data()[dense::packed_at<double>(k, c, depth)] = rng.uniform() - 0.5;
+          b.data()[dense::packed_at(k, c, depth)] = rng.uniform() - 0.5;
       }
       dense::multiply(a.view(), 0, rows, b.data(), panels, out.data(), rows);
       for (size_t r = 0; r < rows; ++r) {
         for (size_t c = 0; c < columns; ++c) {
           double sum = 0;
           for (size_t k = 0; k < depth; ++k)
-            sum += a(r, k) * b.data()[dense::packed_at<double>(k, c, depth)];
-          EXPECT_NEAR(out.data()[dense::packed_at<double>(r, c, rows)], sum, 1e-13);
+            sum += a(r, k) * b.data()[dense::packed_at(k, c, depth)];
+          EXPECT_NEAR(out.data()[dense::packed_at(r, c, rows)], sum, 1e-13);
         }
       }
       EXPECT_NEAR(dense::dot(a.data(), a.data(), rows * depth),

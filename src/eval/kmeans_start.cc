@@ -12,8 +12,8 @@
 namespace akin::eval {
 namespace {
 
-constexpr size_t kPanel = dense::kPanel<double>;
-constexpr size_t kGrain = 96;
+using dense::kPanel;
+constexpr size_t kGrain = 8;  // panels to a block of work
 
 // numpy's sum of float32: eight running sums up to 128 values, halves above.
 float pairwise_sum(const float* values, size_t n) {
@@ -47,18 +47,15 @@ class PlusPlus {
         rng_(rng),
         pool_(pool),
         trials_(2 + static_cast<size_t>(std::log(static_cast<double>(options.clusters)))),
-        panels_(dense::panels_of<double>(trials_)),
-        wide_(rows_.size(), x.cols()),
-        norms_(rows_.size()),
+        panels_(dense::panels_of(rows_.size())),
         packed_(panels_ * x.cols(), kPanel),
-        products_(panels_ * rows_.size(), kPanel),
+        norms_(panels_ * kPanel),
+        candidates_(trials_, x.cols()),
+        products_(trials_, panels_ * kPanel),
         nearest_(rows_.size()),
         trial_distances_(trials_, rows_.size()) {
-    dense::for_blocks(&pool_, rows_.size(), kGrain, [&](size_t begin, size_t end) {
-      for (size_t r = begin; r < end; ++r) {
-        std::copy_n(x_.row(rows_[r]), x_.cols(), wide_.row(r));
-        norms_[r] = dense::dot(wide_.row(r), wide_.row(r), x_.cols());
-      }
+    dense::for_blocks(&pool_, panels_, kGrain, [&](size_t begin, size_t end) {
+      for (size_t p = begin; p < end; ++p) pack(p);
     });
   }
 
@@ -101,22 +98,39 @@ class PlusPlus {
     return rows;
   }
 
+  // Panel p of the subset, columns of rows, and their squared norms.
+  void pack(size_t p) {
+    const size_t depth = x_.cols();
+    for (size_t r = p * kPanel; r < std::min((p + 1) * kPanel, rows_.size()); ++r) {
+      const float* from = x_.row(rows_[r]);
+      float* to = packed_.data() + dense::packed_at(0, r, depth);
+      for (size_t k = 0; k < depth; ++k) to[k * kPanel] = from[k];
+    }
+    double* norms = norms_.data() + p * kPanel;
+    const float* panel = packed_.data() + p * depth * kPanel;
+    for (size_t k = 0; k < depth; ++k) {
+      for (size_t c = 0; c < kPanel; ++c) {
+        const double value = panel[k * kPanel + c];
+        norms[c] += value * value;
+      }
+    }
+  }
+
   // For each candidate: the squared distances to all rows, or to a nearer centre, and their sum.
   void measure(std::span<const size_t> candidates) {
-    const size_t depth = x_.cols(), n = rows_.size();
-    for (size_t t = 0; t < candidates.size(); ++t) {
-      const double* row = wide_.row(candidates[t]);
-      double* to = packed_.data() + dense::packed_at<double>(0, t, depth);
-      for (size_t k = 0; k < depth; ++k) to[k * kPanel] = row[k];
-    }
-    dense::for_blocks(&pool_, n, kGrain, [&](size_t begin, size_t end) {
-      dense::multiply(wide_.view(), begin, end, packed_.data(), panels_, products_.data(), n);
+    for (size_t t = 0; t < candidates.size(); ++t)
+      std::copy_n(x_.row(rows_[candidates[t]]), x_.cols(), candidates_.row(t));
+    const MatView<const double> left(candidates_.data(), candidates.size(), x_.cols());
+    dense::for_blocks(&pool_, panels_, kGrain, [&](size_t begin, size_t end) {
+      dense::multiply_wide(left, packed_.data(), begin, end, products_.view());
+      const size_t last = std::min(end * kPanel, rows_.size());
       for (size_t t = 0; t < candidates.size(); ++t) {
         const double norm = norms_[candidates[t]];
-        for (size_t r = begin; r < end; ++r) {
-          const double product = products_.data()[dense::packed_at<double>(r, t, n)];
-          const auto distance = static_cast<float>(-2 * product + norm + norms_[r]);
-          trial_distances_(t, r) = std::min(nearest_[r], std::max(distance, 0.0F));
+        const double* products = products_.row(t);
+        float* distances = trial_distances_.row(t);
+        for (size_t r = begin * kPanel; r < last; ++r) {
+          const auto distance = static_cast<float>(-2 * products[r] + norm + norms_[r]);
+          distances[r] = std::min(nearest_[r], std::max(distance, 0.0F));
         }
       }
     });
@@ -143,11 +157,11 @@ class PlusPlus {
   NumpyRandom& rng_;
   ThreadPool& pool_;
   size_t trials_, panels_;
-  Mat<double> wide_;  // the subset in float64
-  std::vector<double> norms_;
-  Mat<double> packed_, products_;
-  std::vector<float> nearest_;  // squared distance to the nearest centre so far
-  Mat<float> trial_distances_;  // [L, m]
+  Mat<float> packed_;                  // the subset, its rows as packed columns
+  std::vector<double> norms_;          // their squared norms
+  Mat<double> candidates_, products_;  // [L, D], [L, m]
+  std::vector<float> nearest_;         // squared distance to the nearest centre so far
+  Mat<float> trial_distances_;         // [L, m]
   std::vector<float> potentials_;
   float potential_ = 0;
 };

@@ -16,7 +16,7 @@ namespace akin::eval {
 namespace {
 
 constexpr std::string_view kWhere = "logistic regression";
-constexpr size_t kPanel = dense::kPanel<double>;
+using dense::kPanel;
 constexpr size_t kRowGrain = 48, kPredictGrain = 96;  // rows to a block of work: whole tiles
 
 // The labels as 0..C-1 in rising order.
@@ -45,7 +45,7 @@ class LogisticObjective : public LineObjective {
         rows_(rows.size()),
         depth_(x.cols() + 1),
         columns_(classes == 2 ? 1 : classes),
-        panels_(dense::panels_of<double>(columns_)),
+        panels_(dense::panels_of(columns_)),
         pool_(pool),
         x_(rows_, depth_),
         xt_(depth_, rows_),
@@ -110,7 +110,7 @@ class LogisticObjective : public LineObjective {
   }
 
   double parameter(size_t k, size_t column) const {
-    return parameters_.data()[dense::packed_at<double>(k, column, depth_)];
+    return parameters_.data()[dense::packed_at(k, column, depth_)];
   }
   size_t columns() const { return columns_; }
 
@@ -198,9 +198,9 @@ class PackedModels {
     size_t columns = 0;
     for (const auto& model : models) {
       begins_.push_back(columns);
-      columns += narrow ? 1 : dense::panels_of<double>(model.weights.rows()) * kPanel;
+      columns += narrow ? 1 : dense::panels_of(model.weights.rows()) * kPanel;
     }
-    panels_ = dense::panels_of<double>(columns);
+    panels_ = dense::panels_of(columns);
     data_ = Mat<double>(panels_ * depth_, kPanel);
     for (size_t m = 0; m < models.size(); ++m) add(models[m], begins_[m]);
   }
@@ -225,8 +225,8 @@ class PackedModels {
     AKIN_CHECK(model.weights.cols() + 1 == depth_);
     for (size_t c = 0; c < model.weights.rows(); ++c) {
       for (size_t k = 0; k + 1 < depth_; ++k)
-        data_.data()[dense::packed_at<double>(k, column + c, depth_)] = model.weights(c, k);
-      data_.data()[dense::packed_at<double>(depth_ - 1, column + c, depth_)] = model.intercepts[c];
+        data_.data()[dense::packed_at(k, column + c, depth_)] = model.weights(c, k);
+      data_.data()[dense::packed_at(depth_ - 1, column + c, depth_)] = model.intercepts[c];
     }
   }
   size_t depth_, panels_ = 0;
@@ -282,7 +282,7 @@ void LogisticModel::decision(MatView<const float> x, MatView<double> out, Thread
   for_scores(packed, x, pool, [&](size_t begin, size_t end, const double* scores) {
     for (size_t r = begin; r < end; ++r) {
       for (size_t c = 0; c < weights.rows(); ++c)
-        out(r, c) = scores[dense::packed_at<double>(r - begin, c, end - begin)];
+        out(r, c) = scores[dense::packed_at(r - begin, c, end - begin)];
     }
   });
 }
@@ -302,9 +302,7 @@ std::vector<std::vector<int32_t>> predict_many(std::span<const LogisticModel> mo
     for (size_t m = 0; m < models.size(); ++m) {
       const size_t first = packed.begin(m), columns = models[m].weights.rows();
       for (size_t r = 0; r < rows; ++r) {
-        const auto score = [&](size_t c) {
-          return scores[dense::packed_at<double>(r, first + c, rows)];
-        };
+        const auto score = [&](size_t c) { return scores[dense::packed_at(r, first + c, rows)]; };
         size_t best = 0;
         if (columns == 1) {
           best = score(0) > 0 ? 1 : 0;

@@ -18,28 +18,15 @@ namespace akin::eval {
 namespace {
 
 constexpr std::string_view kWhere = "k-means";
-constexpr size_t kPanel = dense::kPanel<float>;
+using dense::kPanel;
 constexpr size_t kGrain = 48;  // rows to a block of work
-
-// The squared distance in float32, four differences at a time: the reference's order of additions.
-float squared_distance(const float* a, const float* b, size_t n) {
-  float sum = 0;
-  size_t i = 0;
-  const auto square = [&](size_t at) {
-    const float difference = a[at] - b[at];
-    return difference * difference;
-  };
-  for (; i + 4 <= n; i += 4) sum += square(i) + square(i + 1) + square(i + 2) + square(i + 3);
-  for (; i < n; ++i) sum += square(i);
-  return sum;
-}
 
 // The centres, and the packed copy the products read.
 class Centres {
  public:
   Centres(Mat<float> start)  // NOLINT(google-explicit-constructor)
       : values_(std::move(start)),
-        panels_(dense::panels_of<float>(values_.rows())),
+        panels_(dense::panels_of(values_.rows())),
         packed_(panels_ * values_.cols(), kPanel),
         norms_(panels_ * kPanel) {
     std::fill_n(norms_.data(), norms_.size(), std::numeric_limits<float>::infinity());
@@ -55,7 +42,7 @@ class Centres {
   void refresh(size_t c) {
     const float* from = values_.row(c);
     const size_t depth = values_.cols();
-    float* to = packed_.data() + dense::packed_at<float>(0, c, depth);
+    float* to = packed_.data() + dense::packed_at(0, c, depth);
     float norm = 0;
     for (size_t k = 0; k < depth; ++k) {
       to[k * kPanel] = from[k];
@@ -87,6 +74,7 @@ class Clusterer {
         centres_(start_centres(x, options, batch_rows_, rng_, pool)),
         counts_(options.clusters, 0.0F),
         batch_(batch_rows_, x.cols()),
+        drawn_(batch_rows_),
         labels_(batch_rows_),
         distances_(batch_rows_),
         members_(options.clusters) {
@@ -109,10 +97,8 @@ class Clusterer {
 
  private:
   void draw_batch() {
-    for (size_t i = 0; i < batch_rows_; ++i) {
-      const size_t row =
-          cdf_.empty() ? rng_.randint(x_.rows()) : rng_.choice(std::span<const double>(cdf_));
-      std::copy_n(x_.row(row), x_.cols(), batch_.row(i));
+    for (auto& row : drawn_) {
+      row = cdf_.empty() ? rng_.randint(x_.rows()) : rng_.choice(std::span<const double>(cdf_));
     }
   }
 
@@ -124,13 +110,14 @@ class Clusterer {
     return true;
   }
 
-  // Labels the batch; returns its inertia, summed in float32 in row order.
+  // Gathers and labels the batch; returns its inertia, summed in float32 in row order.
   double assign_batch() {
     dense::for_blocks(&pool_, batch_rows_, kGrain, [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) std::copy_n(x_.row(drawn_[i]), x_.cols(), batch_.row(i));
       centres_.assign(batch_.view(), begin, end, labels_.data());
       for (size_t i = begin; i < end; ++i) {
         const float* centre = centres_.row(static_cast<size_t>(labels_[i]));
-        distances_[i] = squared_distance(batch_.row(i), centre, x_.cols());
+        distances_[i] = dense::squared_distance(batch_.row(i), centre, x_.cols());
       }
     });
     return std::accumulate(distances_.begin(), distances_.end(), 0.0F);
@@ -214,7 +201,7 @@ class Clusterer {
       centres_.assign(x_, begin, end, out.labels.data());
       for (size_t i = begin; i < end; ++i) {
         const float* centre = centres_.row(static_cast<size_t>(out.labels[i]));
-        distances[i] = squared_distance(x_.row(i), centre, x_.cols());
+        distances[i] = dense::squared_distance(x_.row(i), centre, x_.cols());
       }
     });
     out.inertia = std::accumulate(distances.begin(), distances.end(), 0.0);
@@ -230,6 +217,7 @@ class Clusterer {
   Centres centres_;
   std::vector<float> counts_;  // rows each centre was given so far
   Mat<float> batch_;
+  std::vector<size_t> drawn_;  // the rows of the batch
   std::vector<int32_t> labels_;
   std::vector<float> distances_;
   std::vector<std::vector<size_t>> members_;

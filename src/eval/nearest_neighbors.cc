@@ -13,7 +13,7 @@ namespace akin::eval {
 namespace {
 
 constexpr std::string_view kWhere = "nearest neighbours";
-constexpr size_t kPanel = dense::kPanel<double>;
+using dense::kPanel;
 constexpr size_t kGrain = 96;
 
 // The training rows packed as columns, and their squared norms.
@@ -21,12 +21,12 @@ struct PackedRows {
   explicit PackedRows(MatView<const float> x)
       : count(x.rows()),
         depth(x.cols()),
-        panels(dense::panels_of<double>(x.rows())),
+        panels(dense::panels_of(x.rows())),
         data(panels * x.cols(), kPanel),
         norms(x.rows()) {
     for (size_t r = 0; r < count; ++r) {
       const float* row = x.row(r);
-      double* to = data.data() + dense::packed_at<double>(0, r, depth);
+      double* to = data.data() + dense::packed_at(0, r, depth);
       for (size_t k = 0; k < depth; ++k) {
         const double value = row[k];
         to[k * kPanel] = value;
@@ -49,7 +49,7 @@ void search(const PackedRows& train, MatView<const float> queries, size_t begin,
   std::vector<std::pair<double, uint32_t>> found(train.count);
   for (size_t r = 0; r < rows; ++r) {
     for (size_t t = 0; t < train.count; ++t) {
-      const double product = products.data()[dense::packed_at<double>(r, t, rows)];
+      const double product = products.data()[dense::packed_at(r, t, rows)];
       found[t] = {train.norms[t] - 2 * product, static_cast<uint32_t>(t)};
     }
     const auto last = found.begin() + static_cast<std::ptrdiff_t>(out.cols());

@@ -112,10 +112,13 @@ Mt19937::Mt19937(std::span<const uint32_t> key) : Mt19937(19650218U) {
 
 void Mt19937::refill() {
   constexpr size_t kShift = 397;
-  for (size_t k = 0; k < kWords; ++k) {
-    const uint32_t y = (state_[k] & 0x80000000U) | (state_[(k + 1) % kWords] & 0x7FFFFFFFU);
-    state_[k] = state_[(k + kShift) % kWords] ^ (y >> 1) ^ ((y & 1) != 0 ? 0x9908B0DFU : 0);
-  }
+  const auto twist = [this](size_t k, size_t next, size_t other) {
+    const uint32_t y = (state_[k] & 0x80000000U) | (state_[next] & 0x7FFFFFFFU);
+    state_[k] = state_[other] ^ (y >> 1) ^ ((y & 1) * 0x9908B0DFU);
+  };
+  for (size_t k = 0; k < kWords - kShift; ++k) twist(k, k + 1, k + kShift);
+  for (size_t k = kWords - kShift; k + 1 < kWords; ++k) twist(k, k + 1, k + kShift - kWords);
+  twist(kWords - 1, 0, kShift - 1);
   next_ = 0;
 }
 
