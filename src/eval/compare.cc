@@ -24,10 +24,10 @@ struct PairedItems {
 };
 
 std::string unit_of(const ItemScores& items, std::string_view type) {
-  if (items.statistic != ItemStatistic::mean) return "pair";
-  if (type == "Classification" || type == "MultilabelClassification") return "experiment";
-  if (type == "Clustering") return "clustering";
-  return type == "Retrieval" || type == "Reranking" ? "query" : "item";
+  if (items.statistic != ItemStatistic::mean) return "pairs";
+  if (type == "Classification" || type == "MultilabelClassification") return "experiments";
+  if (type == "Clustering") return "clusterings";
+  return type == "Retrieval" || type == "Reranking" ? "queries" : "items";
 }
 
 void add_pair(PairedItems& out, const ItemScores& a, size_t i, const ItemScores& b, size_t j) {
@@ -115,10 +115,26 @@ std::vector<ItemScores> scores_in_file(const store::TaskResult& result) {
   return out;
 }
 
+// Whether the items give the main scores: a file of another run may lie there.
+bool items_fit(const std::vector<ItemScores>& items, const store::TaskResult& result) {
+  for (const auto& slice : items) {
+    const auto* split = result.find_split(slice.split);
+    if (split == nullptr || slice.statistic != ItemStatistic::mean) continue;
+    for (const auto& entry : split->entries) {
+      const auto score = store::main_score(entry);
+      if (!score || store::subset_name(entry) != slice.subset || slice.values.empty()) continue;
+      double sum = 0;
+      for (const double value : slice.values) sum += value;
+      if (std::abs(sum / static_cast<double>(slice.values.size()) - *score) > 1e-3) return false;
+    }
+  }
+  return true;
+}
+
 std::vector<ItemScores> items_of(const RunResults& run, const store::TaskResult& result) {
   if (!run.folder.empty()) {
     auto items = store::read_item_scores(run.folder, result.task_name);
-    if (!items.empty()) return items;
+    if (!items.empty() && items_fit(items, result)) return items;
   }
   return scores_in_file(result);
 }
@@ -183,7 +199,7 @@ void compare_means(Comparison& out, const BootstrapOptions& options) {
     out.ties += *task.difference == 0 ? 1 : 0;
   }
   if (a.size() < 2) return;
-  out.mean_task = to_difference(paired_test(b, a, options), a.size(), "task");
+  out.mean_task = to_difference(paired_test(b, a, options), a.size(), "tasks");
 }
 
 // Without splits of its own, a task is compared on the splits that both runs have.
@@ -253,6 +269,7 @@ Comparison compare_runs(const RunResults& a, const RunResults& b, const CompareO
   }
   compare_means(out, bootstrap);
   out.config = config_differences(a, b);
+  out.published = a.published || b.published;
   return out;
 }
 

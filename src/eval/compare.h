@@ -32,7 +32,7 @@ struct Difference {  // b - a
   double low = 0, high = 0;  // bootstrap percentile interval
   double p = 1;              // two-sided randomisation test
   size_t items = 0;
-  std::string unit;  // what an item is: "query", "pair", "experiment", "task"
+  std::string unit;  // what the items are: "queries", "pairs", "experiments", "tasks"
 };
 
 struct TaskComparison {
@@ -57,10 +57,12 @@ struct Comparison {
   std::optional<Difference> mean_task;      // tasks as items; needs two or more
   size_t wins_a = 0, wins_b = 0, ties = 0;
   std::vector<ConfigDifference> config;
+  bool published = false;  // one of them: there is no configuration to compare
 };
 
 Comparison compare_runs(const RunResults& a, const RunResults& b,
                         const CompareOptions& options = {});
+// Empty when one of them is published scores, which have no configuration.
 std::vector<ConfigDifference> config_differences(const RunResults& a, const RunResults& b);
 nlohmann::ordered_json comparison_json(const Comparison& comparison);
 

@@ -93,6 +93,7 @@ std::vector<ConfigDifference> merge_tasks(const std::vector<ConfigDifference>& r
 
 std::vector<ConfigDifference> config_differences(const RunResults& a, const RunResults& b) {
   std::vector<ConfigDifference> out;
+  if (a.published || b.published) return out;  // built-in scores have no configuration
   Fields model_a, model_b, run_a, run_b;
   flatten(a.meta, "", 0, model_a);
   flatten(b.meta, "", 0, model_b);

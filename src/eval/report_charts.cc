@@ -60,14 +60,12 @@ std::string number(double value) {
   if (std::abs(value) < 1e-9) return "0";
   if (std::abs(value) >= 1e6) return fmt::format("{:.3g}M", value / 1e6);
   if (std::abs(value) >= 10000) return fmt::format("{:.3g}k", value / 1e3);
-  return fmt::format("{:.4g}", value);
+  return value == std::floor(value) ? fmt::format("{:.0f}", value) : fmt::format("{:.3g}", value);
 }
 
 std::string open_svg(double width, double height, std::string_view title) {
-  return fmt::format(
-      "<svg viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" aria-label=\"{}\" "
-      "style=\"max-width:{:.0f}px\">\n",
-      width, height, html_escape(title), width);
+  return fmt::format("<svg viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" aria-label=\"{}\">\n", width,
+                     height, html_escape(title));
 }
 
 std::string text_at(double x, double y, std::string_view anchor, std::string_view text,
@@ -121,7 +119,7 @@ class Labels {
   std::vector<Box> boxes_;
 };
 
-constexpr double kWidth = 760, kHeight = 340, kLeft = 56, kRight = 24, kTop = 16, kBottom = 48;
+constexpr double kWidth = 1000, kHeight = 360, kLeft = 56, kRight = 24, kTop = 16, kBottom = 48;
 
 struct XyScales {
   Scale x, y;
@@ -252,8 +250,6 @@ std::string xy_chart(const std::vector<ChartSeries>& series, const ChartOptions&
       const auto& point = one.points[i];
       if (options.point_labels) {
         out += labels.place(at_x(point), scales.y(point.y), point.label, "mark");
-      } else if (i + 1 == one.points.size()) {
-        out += labels.place(at_x(point), scales.y(point.y), one.name, "mark");
       }
     }
   }

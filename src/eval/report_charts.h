@@ -26,7 +26,7 @@ struct ChartSeries {
 struct ChartOptions {
   std::string title, x_label, y_label;
   bool lines = false;         // joins the points of a series
-  bool point_labels = false;  // labels beside marks; else series names at the last mark
+  bool point_labels = false;  // labels beside the marks
 };
 // y against x, x on a log axis. Values of x must be positive.
 std::string xy_chart(const std::vector<ChartSeries>& series, const ChartOptions& options);

@@ -76,9 +76,15 @@ size_t distinct(const std::vector<const ReportRow*>& rows, double (*fact)(const 
 }  // namespace
 
 std::string types_section(const ReportData& data) {
+  // One's own runs first: as they are, then experiments; then published ones.
   std::vector<const ReportRow*> rows;
-  for (const auto& row : data.rows) {
-    if (row.summary.scored > 0 && rows.size() < kMostInLegend) rows.push_back(&row);
+  for (int turn = 0; turn < 3; ++turn) {
+    for (const auto& row : data.rows) {
+      const int kind = row.run->published ? 2 : row.run->experiment.empty() ? 0 : 1;
+      if (kind == turn && row.summary.scored > 0 && rows.size() < kMostInLegend) {
+        rows.push_back(&row);
+      }
+    }
   }
   if (rows.empty()) return {};
   std::vector<std::string> names;
@@ -96,8 +102,8 @@ std::string types_section(const ReportData& data) {
   if (svg.empty()) return {};
   std::string caption = "Mean main score of each task type; a dot is missing where a task is.";
   if (rows.size() < data.rows.size()) {
-    caption +=
-        fmt::format(" The first {} of {} rows of the leaderboard.", rows.size(), data.rows.size());
+    caption += fmt::format(" {} of {} rows of the leaderboard, one's own first.", rows.size(),
+                           data.rows.size());
   }
   return figure("Score by type of task", svg, legend(names), caption);
 }

@@ -139,7 +139,7 @@ std::string test_cells(const TaskComparison& task) {
     return fmt::format("<td class=\"mut\" colspan=\"2\">{}</td><td></td>",
                        html_escape(task.untested));
   }
-  return fmt::format("<td>{:+.2f} to {:+.2f}</td><td>{:.4f}</td><td>{} {}s</td>",
+  return fmt::format("<td>{:+.2f} to {:+.2f}</td><td>{:.4f}</td><td>{} {}</td>",
                      100 * task.tested->low, 100 * task.tested->high, task.tested->p,
                      task.tested->items, html_escape(task.tested->unit));
 }
@@ -163,6 +163,7 @@ std::string comparison_table(const Comparison& comparison) {
 }
 
 std::string config_table(const Comparison& comparison) {
+  if (comparison.published) return {};
   if (comparison.config.empty()) {
     return "<h2>Configuration</h2><p>The configurations on file are the same.</p>\n";
   }

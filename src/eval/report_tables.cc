@@ -36,6 +36,29 @@ std::string mean_cell(const std::optional<double>& mean, double of_scored, size_
   return fmt::format("<td class=\"part\">{:.2f}</td>", 100 * of_scored);
 }
 
+// A column's head: the model without its organisation, with places to break the line.
+std::string column_head(const ReportRow& row) {
+  const std::string& name = row.run->published ? row.run->model : row.label;
+  std::string out;
+  for (const char c : html_escape(name.substr(name.find('/') + 1))) {
+    out += c;
+    if (c == ',' || c == '=' || c == '_') out += "<wbr>";
+  }
+  return fmt::format("<th class=\"wide\" title=\"{}\">{}{}</th>", html_escape(row.label), out,
+                     row.run->published ? "<br><span class=\"tag\">published</span>" : "");
+}
+
+// One's own runs before the published ones, each best first.
+std::vector<size_t> columns_of(const ReportData& data) {
+  std::vector<size_t> out;
+  for (const bool published : {false, true}) {
+    for (size_t i = 0; i < data.rows.size(); ++i) {
+      if (data.rows[i].run->published == published) out.push_back(i);
+    }
+  }
+  return out;
+}
+
 std::string model_cell(const ReportRow& row) {
   return fmt::format("<td class=\"l\">{}{}</td>",
                      html_escape(row.run->published ? row.run->model : row.label),
@@ -58,17 +81,23 @@ Known known_facts(const ReportData& data) {
   return out;
 }
 
+// "PairClassification" on two lines.
+std::string short_type(const std::string& type) {
+  const size_t at = type.find("Classification");
+  if (at == type.npos || at == 0) return html_escape(type);
+  return html_escape(type.substr(0, at)) + "<br>" + html_escape(type.substr(at));
+}
+
 std::string leaderboard_head(const ReportData& data, const Known& known) {
   std::string out =
       "<tr><th title=\"Borda rank over the tasks\">rank</th><th class=\"l\">model</th>";
   if (known.parameters) out += "<th>parameters</th>";
   if (known.dims) out += "<th>dims</th>";
-  if (known.dtype) out += "<th class=\"l\">type of numbers</th>";
+  if (known.dtype) out += "<th class=\"l\">dtype</th>";
   if (known.speed) out += "<th>texts/s</th>";
   out += "<th>tasks</th><th>mean<br>(tasks)</th><th>mean<br>(types)</th>";
   for (const auto& type : data.rows.front().summary.types) {
-    out += fmt::format("<th class=\"wide\" title=\"mean of {0} tasks\">{1}</th>", type.tasks,
-                       html_escape(type.type));
+    out += fmt::format("<th title=\"mean of {} tasks\">{}</th>", type.tasks, short_type(type.type));
   }
   return out + "</tr>";
 }
@@ -133,7 +162,7 @@ std::string task_row(const ReportData& data, size_t task) {
   }
   if (scored < 2) best = 1e300;
   std::string out = fmt::format("<tr><td class=\"l\">{}</td>", html_escape(data.tasks[task].name));
-  for (const auto& row : data.rows) out += task_cell(data, row, task, best);
+  for (const size_t i : columns_of(data)) out += task_cell(data, data.rows[i], task, best);
   return out + "</tr>\n";
 }
 
@@ -232,9 +261,7 @@ std::string leaderboard_section(const ReportData& data) {
 std::string tasks_section(const ReportData& data) {
   std::string out =
       "<h2>Tasks</h2>\n<div class=\"wrap\"><table><thead><tr><th class=\"l\">task</th>";
-  for (const auto& row : data.rows) {
-    out += fmt::format("<th class=\"wide\">{}</th>", html_escape(row.label));
-  }
+  for (const size_t i : columns_of(data)) out += column_head(data.rows[i]);
   out += "</tr></thead><tbody>\n";
   std::string type;
   for (size_t t = 0; t < data.tasks.size(); ++t) {

@@ -57,13 +57,12 @@ std::string signed_points(double difference) { return fmt::format("{:+.2f}", 100
 // "[-0.31, +0.42]  p 0.041", or why there is none.
 std::string test_words(const std::optional<eval::Difference>& test, const std::string& untested) {
   if (!test) return untested;
-  return fmt::format("[{}, {}]  p {:.4f}  {} {}{}", signed_points(test->low),
-                     signed_points(test->high), test->p, thousands(test->items), test->unit,
-                     test->items == 1 ? "" : "s");
+  return fmt::format("[{}, {}]  p {:.4f}  {} {}", signed_points(test->low),
+                     signed_points(test->high), test->p, thousands(test->items), test->unit);
 }
 
 size_t task_columns(const eval::Comparison& comparison) {
-  size_t width = 12;
+  size_t width = std::string_view("PairClassification (10)").size();
   for (const auto& task : comparison.tasks) width = std::max(width, display_width(task.task));
   return std::min<size_t>(width, 44);
 }
@@ -117,6 +116,10 @@ void print_only(const std::vector<std::string>& tasks, std::string_view side, Co
 }
 
 void print_config(const eval::Comparison& comparison, Context& context) {
+  if (comparison.published) {
+    context.write("\nPublished scores have no configuration to compare.\n");
+    return;
+  }
   if (comparison.config.empty()) {
     context.write("\nThe configurations on file are the same.\n");
     return;
