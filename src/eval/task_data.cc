@@ -27,18 +27,47 @@ bool has_config(const store::DatasetFolder& folder, std::string_view config) {
 }  // namespace
 
 TaskData::TaskData(const TaskSpec& spec, const std::filesystem::path& root) : spec_(spec) {
-  if (!spec.dataset.empty()) folder_ = store::open_dataset(root, spec.dataset, spec.revision);
+  if (!spec.dataset.empty()) {
+    const std::filesystem::path plain = root / spec.dataset;
+    std::error_code error;
+    try {
+      folder_ = store::open_dataset(root, spec.dataset, spec.revision);
+      path_ = folder_.path();
+    } catch (const Error& absent) {
+      // A folder of files that are no tables (line-aligned text): the spec must name each.
+      const bool usable = !root.empty() && !spec.files.empty() &&
+                          absent.kind() == ErrorKind::not_found &&
+                          std::filesystem::is_directory(plain, error);
+      if (!usable) throw;
+      path_ = plain;
+    }
+  }
   revision_ = folder_.revision().empty() ? spec.revision : folder_.revision();
+}
+
+std::filesystem::path TaskData::named_file(const std::string& relative) const {
+  if (!folder_.path().empty()) return folder_.file(relative);
+  const auto clean = std::filesystem::path(relative).lexically_normal();
+  std::error_code error;
+  if (clean.is_absolute() || clean.empty() || *clean.begin() == "..") {
+    throw_error(ErrorKind::usage, spec_.where, "the file {} leads out of the dataset's folder",
+                quote(relative));
+  }
+  if (!std::filesystem::exists(path_ / clean, error)) {
+    throw_error(ErrorKind::not_found, (path_ / clean).string(),
+                "no such file; it is named in files of task {}", spec_.name);
+  }
+  return path_ / clean;
 }
 
 TaskData::Files TaskData::find(std::string_view role, const Slice& slice) const {
   const auto named = spec_.files.find(std::string(role));
-  if (named != spec_.files.end()) return {{folder_.file(fill(named->second, slice))}};
+  if (named != spec_.files.end()) return {{named_file(fill(named->second, slice))}};
   const std::string& subset = slice.subset.name;
   if (role == "rows" || role == "train") {
     const std::string& split = role == "train" ? spec_.train_split : slice.split;
     if (const auto rows = spec_.files.find("rows"); rows != spec_.files.end()) {
-      return {{folder_.file(fill(rows->second, {split, slice.subset}))}};
+      return {{named_file(fill(rows->second, {split, slice.subset}))}};
     }
     if (has_config(folder_, subset)) return {folder_.find(subset, split)};
     return {folder_.find("default", split), subset != "default"};
@@ -62,7 +91,7 @@ TaskData::Files TaskData::files(std::string_view role, const Slice& slice) const
   for (const auto& config : folder_.configs()) {
     there.push_back(fmt::format("{} ({})", config, fmt::join(folder_.splits(config), ", ")));
   }
-  throw_error(ErrorKind::not_found, folder_.path().string(),
+  throw_error(ErrorKind::not_found, path_.string(),
               "no file for the {} of split \"{}\", subset \"{}\" of task {}; the folder has {}; "
               "name the file with files.{} = \"...\" in a task file",
               role, slice.split, slice.subset.name, spec_.name,

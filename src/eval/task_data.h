@@ -25,7 +25,7 @@ class TaskData {
   TaskData(const TaskSpec& spec, const std::filesystem::path& root);
 
   const TaskSpec& spec() const { return spec_; }
-  const std::filesystem::path& folder() const { return folder_.path(); }
+  const std::filesystem::path& folder() const { return path_; }
   // The snapshot's, else the spec's.
   const std::string& revision() const { return revision_; }
 
@@ -45,7 +45,10 @@ class TaskData {
                 const OnRow& on_row) const;
 
  private:
+  std::filesystem::path named_file(const std::string& relative) const;
+
   const TaskSpec& spec_;
+  std::filesystem::path path_;
   store::DatasetFolder folder_;
   std::string revision_;
 };
