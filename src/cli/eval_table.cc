@@ -49,11 +49,13 @@ struct Means {
   }
 };
 
-std::string cell(const TaskRun* run, bool with_interval) {
-  if (run == nullptr || !run->score) return "-";
-  if (!with_interval || !run->interval) return fmt::format("{:.2f}", 100 * *run->score);
-  return fmt::format("{:.2f}  {:.1f} to {:.1f}", 100 * *run->score, 100 * run->interval->low,
-                     100 * run->interval->high);
+std::string cell(const TaskRun* run) {
+  return run == nullptr || !run->score ? "-" : fmt::format("{:.2f}", 100 * *run->score);
+}
+
+std::string interval_cell(const TaskRun& run) {
+  if (!run.score || !run.interval) return "";
+  return fmt::format("{:.1f} to {:.1f}", 100 * run.interval->low, 100 * run.interval->high);
 }
 
 std::string row_text(const std::vector<std::string>& cells, const std::vector<size_t>& widths,
@@ -92,6 +94,7 @@ std::string eval_table(std::span<const TaskRun> runs, size_t full_dims) {
   const auto columns = columns_of(runs, full_dims);
   std::vector<std::vector<std::string>> rows = {{"task", "type", "score"}};
   for (const auto& column : columns) rows[0].push_back(column.title);
+  if (columns.size() == 1) rows[0].emplace_back("95 %");
   std::vector<std::string> order;
   std::map<std::string, std::map<std::string, const TaskRun*>> by_task;
   std::map<std::string, Means> means;
@@ -107,8 +110,9 @@ std::string eval_table(std::span<const TaskRun> runs, size_t full_dims) {
     auto& cells = rows.emplace_back(std::vector{task, first.type, first.main_score});
     for (const auto& column : columns) {
       const auto it = row.find(column.experiment);
-      cells.push_back(cell(it == row.end() ? nullptr : it->second, columns.size() == 1));
+      cells.push_back(cell(it == row.end() ? nullptr : it->second));
     }
+    if (columns.size() == 1) cells.push_back(interval_cell(first));
   }
   if (order.size() > 1) {
     std::vector<std::string> by_task_row = {"mean over tasks", "", ""};
