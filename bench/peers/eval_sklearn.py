@@ -7,8 +7,8 @@ same work, one run in turns, medians. Prints one row a case: seconds of both, th
 
 scikit-learn here is Debian's (1.2.1), whose logistic regression is the sum form. The mean form of later
 releases is the same fit with scikit-learn's own loss, scaled, in scipy's L-BFGS-B with their options.
-OpenBLAS takes its kernels from OPENBLAS_CORETYPE: SkylakeX is set where the CPU has AVX-512, which is
-faster here than what it picks for itself (Haswell).
+OpenBLAS takes its kernels from OPENBLAS_CORETYPE: where the CPU has AVX-512, SkylakeX is set, whatever
+the environment says; it is faster than Haswell. On a busy machine read cpu_ratio with --threads 1.
 """
 import argparse
 import json
@@ -24,11 +24,11 @@ ARGS.add_argument("--runs", type=int, default=5)
 ARGS.add_argument("cases", nargs="*", default=[])
 
 if __name__ == "__main__":
-    OPTIONS = ARGS.parse_args()
+    OPTIONS = ARGS.parse_intermixed_args()
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = str(OPTIONS.threads)  # before numpy loads OpenBLAS
     if "avx512f" in open("/proc/cpuinfo").read():
-        os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
+        os.environ["OPENBLAS_CORETYPE"] = "SkylakeX"
 
 import warnings  # noqa: E402
 

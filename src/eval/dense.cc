@@ -56,10 +56,11 @@ HWY_INLINE hn::Vec<Tag<T>> load_right(const B* from) {
   }
 }
 
-// out[r] (P panels wide) = a[r, 0..depth) * P panels for R rows.
+// out[r] (P panels wide) = a[r, 0..depth) * P panels, or += that, for R rows. `whole` is the depth
+// of the packed matrix, of which `depth` may be a piece.
 template <size_t R, size_t P, typename T, typename B>
-HWY_INLINE void tile(const T* a, size_t a_stride, const B* panel, size_t depth, T* out,
-                     size_t out_stride) {
+HWY_INLINE void tile(const T* a, size_t a_stride, const B* panel, size_t depth, size_t whole,
+                     bool add, T* out, size_t out_stride) {
   const Tag<T> d;
   constexpr size_t kEach = panel_vectors<T>(), kVectors = P * kEach;
   const size_t lanes = hn::Lanes(d);
@@ -70,7 +71,7 @@ HWY_INLINE void tile(const T* a, size_t a_stride, const B* panel, size_t depth, 
   for (size_t k = 0; k < depth; ++k) {
     hn::Vec<Tag<T>> b[kVectors];
     for (size_t v = 0; v < kVectors; ++v) {
-      b[v] = load_right<T>(panel + v / kEach * depth * kPanel + k * kPanel + v % kEach * lanes);
+      b[v] = load_right<T>(panel + v / kEach * whole * kPanel + k * kPanel + v % kEach * lanes);
     }
     for (size_t r = 0; r < R; ++r) {
       const auto x = hn::Set(d, a[r * a_stride + k]);
@@ -78,18 +79,20 @@ HWY_INLINE void tile(const T* a, size_t a_stride, const B* panel, size_t depth, 
     }
   }
   for (size_t r = 0; r < R; ++r) {
-    for (size_t v = 0; v < kVectors; ++v)
-      hn::StoreU(acc[r][v], d, out + r * out_stride + v * lanes);
+    for (size_t v = 0; v < kVectors; ++v) {
+      T* to = out + r * out_stride + v * lanes;
+      hn::StoreU(add ? hn::Add(acc[r][v], hn::LoadU(d, to)) : acc[r][v], d, to);
+    }
   }
 }
 
 template <size_t R, size_t P, typename T, typename B>
 HWY_INLINE void tiles(size_t rows, const T* a, size_t a_stride, const B* panel, size_t depth,
-                      T* out, size_t out_stride) {
+                      size_t whole, bool add, T* out, size_t out_stride) {
   if (rows == R) {
-    tile<R, P, T, B>(a, a_stride, panel, depth, out, out_stride);
+    tile<R, P, T, B>(a, a_stride, panel, depth, whole, add, out, out_stride);
   } else if constexpr (R > 1) {
-    tiles<R - 1, P, T, B>(rows, a, a_stride, panel, depth, out, out_stride);
+    tiles<R - 1, P, T, B>(rows, a, a_stride, panel, depth, whole, add, out, out_stride);
   }
 }
 
@@ -98,8 +101,8 @@ void multiply(const double* a, size_t a_stride, size_t depth, size_t begin, size
   for (size_t row = begin; row < end; row += kTileRows) {
     const size_t rows = HWY_MIN(kTileRows, end - row);
     for (size_t p = 0; p < panels; ++p) {
-      tiles<kTileRows, 1>(rows, a + row * a_stride, a_stride, b + p * depth * kPanel, depth,
-                          out + (p * out_rows + row) * kPanel, kPanel);
+      tiles<kTileRows, 1>(rows, a + row * a_stride, a_stride, b + p * depth * kPanel, depth, depth,
+                          false, out + (p * out_rows + row) * kPanel, kPanel);
     }
   }
 }
@@ -109,8 +112,8 @@ void multiply_wide(const double* a, size_t a_stride, size_t rows, size_t depth, 
   for (size_t p = begin; p < end; ++p) {
     for (size_t row = 0; row < rows; row += kTileRows) {
       tiles<kTileRows, 1>(HWY_MIN(kTileRows, rows - row), a + row * a_stride, a_stride,
-                          b + p * depth * kPanel, depth, out + row * out_stride + p * kPanel,
-                          out_stride);
+                          b + p * depth * kPanel, depth, depth, false,
+                          out + row * out_stride + p * kPanel, out_stride);
     }
   }
 }
@@ -144,21 +147,39 @@ HWY_INLINE int32_t first_least(const float* dots, const float* norms, size_t n) 
   return places[best];
 }
 
+// Sums of P panels over a piece of the depth, onto those of earlier pieces.
+template <size_t P>
+HWY_INLINE void add_piece(size_t rows, const float* x, size_t stride, const float* b, size_t depth,
+                          size_t begin, size_t end, float* dots, size_t width) {
+  for (size_t row = 0; row < rows; row += kTileRows) {
+    tiles<kTileRows, P>(HWY_MIN(kTileRows, rows - row), x + row * stride + begin, stride,
+                        b + begin * kPanel, end - begin, depth, begin > 0, dots + row * width,
+                        width);
+  }
+}
+
 void nearest(const float* x, size_t stride, size_t depth, size_t begin, size_t end, const float* b,
              size_t panels, const float* norms, int32_t* labels) {
+  constexpr size_t kRows = 4 * kTileRows, kDepth = 256;  // a piece of two panels fits the L1 cache
   const size_t width = panels * kPanel;
   thread_local AlignedArray<float> dots;
-  dots.ensure(kTileRows * width);
-  for (size_t row = begin; row < end; row += kTileRows) {
-    const size_t rows = HWY_MIN(kTileRows, end - row);
-    size_t p = 0;
-    for (; p + kPairPanels <= panels; p += kPairPanels) {
-      tiles<kTileRows, kPairPanels>(rows, x + row * stride, stride, b + p * depth * kPanel, depth,
-                                    dots.data() + p * kPanel, width);
-    }
-    for (; p < panels; ++p) {
-      tiles<kTileRows, 1>(rows, x + row * stride, stride, b + p * depth * kPanel, depth,
-                          dots.data() + p * kPanel, width);
+  dots.ensure(kRows * width);
+  for (size_t row = begin; row < end; row += kRows) {
+    const size_t rows = HWY_MIN(kRows, end - row);
+    const float* from = x + row * stride;
+    for (size_t p = 0; p < panels;) {
+      const bool pair = p + kPairPanels <= panels;
+      const float* panel = b + p * depth * kPanel;
+      float* to = dots.data() + p * kPanel;
+      for (size_t k = 0; k < depth; k += kDepth) {
+        const size_t stop = HWY_MIN(depth, k + kDepth);
+        if (pair) {
+          add_piece<kPairPanels>(rows, from, stride, panel, depth, k, stop, to, width);
+        } else {
+          add_piece<1>(rows, from, stride, panel, depth, k, stop, to, width);
+        }
+      }
+      p += pair ? kPairPanels : 1;
     }
     for (size_t r = 0; r < rows; ++r)
       labels[row + r] = first_least(dots.data() + r * width, norms, width);
@@ -253,6 +274,31 @@ float squared_distance(const float* a, const float* b, size_t n) {
   return sum;
 }
 
+float squared_distance_any(const float* a, const float* b, size_t n) {
+  const Tag<float> d;
+  const size_t lanes = hn::Lanes(d);
+  auto s0 = hn::Zero(d), s1 = hn::Zero(d);
+  size_t i = 0;
+  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    const auto g0 = hn::Sub(hn::LoadU(d, a + i), hn::LoadU(d, b + i));
+    const auto g1 = hn::Sub(hn::LoadU(d, a + i + lanes), hn::LoadU(d, b + i + lanes));
+    s0 = hn::MulAdd(g0, g0, s0);
+    s1 = hn::MulAdd(g1, g1, s1);
+  }
+  float sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(s0, s1)));
+  for (; i < n; ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
+  return sum;
+}
+
+void add(float* y, const float* x, size_t n) {
+  const Tag<float> d;
+  const size_t lanes = hn::Lanes(d);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+    hn::StoreU(hn::Add(hn::LoadU(d, y + i), hn::LoadU(d, x + i)), d, y + i);
+  for (; i < n; ++i) y[i] += x[i];
+}
+
 double dot(const double* a, const double* b, size_t n) {
   return sum_lanes(n, [=](auto d, size_t i, auto sum) HWY_ATTR {
     return hn::MulAdd(hn::LoadU(d, a + i), hn::LoadU(d, b + i), sum);
@@ -301,6 +347,8 @@ HWY_EXPORT(multiply);
 HWY_EXPORT(multiply_wide);
 HWY_EXPORT(nearest);
 HWY_EXPORT(squared_distance);
+HWY_EXPORT(squared_distance_any);
+HWY_EXPORT(add);
 HWY_EXPORT(softmax);
 HWY_EXPORT(dot);
 HWY_EXPORT(dot_two);
@@ -327,6 +375,11 @@ void multiply_wide(MatView<const double> a, const float* b, size_t begin, size_t
 float squared_distance(const float* a, const float* b, size_t n) {
   return HWY_DYNAMIC_DISPATCH(squared_distance)(a, b, n);
 }
+
+float squared_distance_any(const float* a, const float* b, size_t n) {
+  return HWY_DYNAMIC_DISPATCH(squared_distance_any)(a, b, n);
+}
+void add(float* y, const float* x, size_t n) { HWY_DYNAMIC_DISPATCH(add)(y, x, n); }
 
 void nearest(MatView<const float> x, size_t begin, size_t end, const float* b, size_t panels,
              const float* norms, int32_t* labels) {

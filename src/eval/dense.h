@@ -63,6 +63,9 @@ void sigmoid(const SoftmaxArgs& args, size_t begin, size_t end);
 
 // The squared distance of two rows in float32, added in a fixed order: four squares at a time.
 float squared_distance(const float* a, const float* b, size_t n);
+// The same in whatever order is fastest.
+float squared_distance_any(const float* a, const float* b, size_t n);
+void add(float* y, const float* x, size_t n);  // y += x
 
 double dot(const double* a, const double* b, size_t n);
 // Dots of one vector with two others, read once: out = {a . x, a . y}.

@@ -113,7 +113,10 @@ class Clusterer {
   // Gathers and labels the batch; returns its inertia, summed in float32 in row order.
   double assign_batch() {
     dense::for_blocks(&pool_, batch_rows_, kGrain, [&](size_t begin, size_t end) {
-      for (size_t i = begin; i < end; ++i) std::copy_n(x_.row(drawn_[i]), x_.cols(), batch_.row(i));
+      for (size_t i = begin; i < end; ++i) {
+        if (i + 1 < end) prefetch(x_.row(drawn_[i + 1]));
+        std::copy_n(x_.row(drawn_[i]), x_.cols(), batch_.row(i));
+      }
       centres_.assign(batch_.view(), begin, end, labels_.data());
       for (size_t i = begin; i < end; ++i) {
         const float* centre = centres_.row(static_cast<size_t>(labels_[i]));
@@ -121,6 +124,10 @@ class Clusterer {
       }
     });
     return std::accumulate(distances_.begin(), distances_.end(), 0.0F);
+  }
+
+  void prefetch(const float* row) const {
+    for (size_t k = 0; k < x_.cols(); k += kAlignment / sizeof(float)) __builtin_prefetch(row + k);
   }
 
   // Each centre moves to the mean of all it was ever given.
@@ -138,10 +145,7 @@ class Clusterer {
     const size_t depth = x_.cols();
     float* __restrict centre = centres_.row(c);
     for (size_t k = 0; k < depth; ++k) centre[k] *= counts_[c];
-    for (const size_t i : members_[c]) {
-      const float* __restrict row = batch_.row(i);
-      for (size_t k = 0; k < depth; ++k) centre[k] += row[k];
-    }
+    for (const size_t i : members_[c]) dense::add(centre, batch_.row(i), depth);
     counts_[c] += static_cast<float>(members_[c].size());
     const float share = 1.0F / counts_[c];
     for (size_t k = 0; k < depth; ++k) centre[k] *= share;
@@ -201,7 +205,7 @@ class Clusterer {
       centres_.assign(x_, begin, end, out.labels.data());
       for (size_t i = begin; i < end; ++i) {
         const float* centre = centres_.row(static_cast<size_t>(out.labels[i]));
-        distances[i] = dense::squared_distance(x_.row(i), centre, x_.cols());
+        distances[i] = dense::squared_distance_any(x_.row(i), centre, x_.cols());
       }
     });
     out.inertia = std::accumulate(distances.begin(), distances.end(), 0.0);
