@@ -2,9 +2,11 @@
 // (tools/make_eval_goldens.py) and the inputs they belong to. Only for *_test.cc.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
