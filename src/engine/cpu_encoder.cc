@@ -54,7 +54,7 @@ class CpuEncoder final : public Encoder {
       budget = std::clamp((all.tokens() + pool_.size() - 1) / pool_.size(), kTeamBelowTokens,
                           kTokenBudget);
     }
-    const auto batches = plan_batches(all, budget);
+    const auto batches = plan_batches(all, budget, packed_.backend);
     if (batches.size() < pool_.size()) {
       for (const auto& batch : batches) encode_with_team(all, batch, options, out);
     } else {

@@ -24,7 +24,7 @@ TEST(Pack, EveryTextOnceWithinTheBudget) {
     all.prompt_tokens.push_back(i);
   }
   std::vector<int> seen(all.size());
-  for (const auto& texts : plan_batches(all, 256)) {
+  for (const auto& texts : plan_batches(all, 256, kernels::Backend::simd_f32)) {
     TokenBatch batch;
     gather(all, texts, batch);
     EXPECT_TRUE(batch.tokens() <= 256 || texts.size() == 1);
@@ -35,7 +35,7 @@ TEST(Pack, EveryTextOnceWithinTheBudget) {
     }
   }
   for (const int times : seen) EXPECT_EQ(times, 1);
-  EXPECT_TRUE(plan_batches(TokenBatch{}, 256).empty());
+  EXPECT_TRUE(plan_batches(TokenBatch{}, 256, kernels::Backend::simd_f32).empty());
 }
 
 TEST(CutIds, KeepsSpecialTokens) {

@@ -270,12 +270,17 @@ void Workspace::prepare(const PackedModel& model, const TokenBatch& batch, size_
   scratch.resize(std::max(scratch.size(), team_size));
   const size_t rows = std::min(tokens, std::max(kRowsPerChunk, kColumnsBelowTokens * team_size));
   const size_t ffn = static_cast<size_t>(arch.ffn_hidden) * (arch.gated_ffn ? 2 : 1);
+  const kernels::Backend operand =
+      batch.size() == 0 ? model.backend
+                        : kernels::operand_backend(model.backend, batch.text(0).size());
+  for (size_t b = 1; b < batch.size(); ++b)
+    AKIN_DCHECK(kernels::operand_backend(model.backend, batch.text(b).size()) == operand);
   for (ThreadScratch& s : scratch) {
     s.normed.ensure(rows * dim + kSlack);
     s.ffn.ensure(rows * ffn + kSlack);
-    s.hidden_operand.reserve(model.backend, rows, dim);
-    s.context_operand.reserve(model.backend, rows, width);
-    s.ffn_operand.reserve(model.backend, rows, static_cast<size_t>(arch.ffn_hidden));
+    s.hidden_operand.reserve(operand, rows, dim);
+    s.context_operand.reserve(operand, rows, width);
+    s.ffn_operand.reserve(operand, rows, static_cast<size_t>(arch.ffn_hidden));
   }
   row_adapters.clear();
   size_t longest = 1;

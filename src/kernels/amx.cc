@@ -2,7 +2,7 @@
 
 #include "kernels/amx-inl.h"
 
-#if AKIN_HAVE_AMX
+#ifdef AKIN_HAVE_AMX
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 
 namespace akin::kernels {
 
-#if AKIN_HAVE_AMX
+#ifdef AKIN_HAVE_AMX
 
 namespace {
 

@@ -1,9 +1,9 @@
-// f32 products on the bf16 tile unit. Each f32 is the sum of three bf16 parts, x = x1 + x2 + x3;
-// six of the nine partial products are summed, what is dropped is below 2^-24 relative. Weights are
-// split when they are packed: splitting them as they pass saves a third of their memory, and was
-// measured to cost a sixth of the speed.
+// f32 products on an AMX machine, from one copy of the weights in two ways. Long texts go to the
+// bf16 tile unit: each f32 is the sum of three bf16 parts, x = x1 + x2 + x3; six of the nine
+// partial products are summed, what is dropped is below 2^-24 relative. Short texts go to AVX-512
+// multiply- adds: with few rows, reading the weights is the work, and tiles have nothing to gain.
 //
-// Tile registers 4 and 5 hold rows, 6 and 7 columns; with few rows, 4..6 the parts of one row tile.
+// Tile registers 4 and 5 hold rows, 6 and 7 columns.
 #include <algorithm>
 #include <cstring>
 
@@ -14,9 +14,10 @@ namespace akin::kernels {
 namespace {
 
 constexpr size_t kParts = 3;
-constexpr size_t kDepth = 32;                      // k per tile
-constexpr size_t kRowStep = kParts * 1024;         // bytes of a row tile's parts, a k block
-constexpr size_t kColumnStep = 2 * kParts * 1024;  // of a panel's, a k block
+constexpr size_t kDepth = 32;                               // k per tile
+constexpr size_t kRowStep = kParts * 1024;                  // bytes of a row tile's parts
+constexpr size_t kSourceStep = kDepth * kAmxPanelCols * 4;  // bytes of f32 columns, a k block
+constexpr size_t kColumnStep = 2 * kParts * 1024;           // the same as tiles
 
 size_t depth_blocks(size_t k) { return (k + kDepth - 1) / kDepth; }
 
@@ -27,10 +28,22 @@ size_t amx_f32_operand_bytes(size_t rows, size_t k) {
 }
 
 size_t amx_f32_weight_bytes(size_t n, size_t k) {
-  return round_up(n, kAmxPanelCols) / kAmxPanelCols * depth_blocks(k) * kColumnStep;
+  return round_up(n, kAmxPanelCols) / kAmxPanelCols * depth_blocks(k) * kSourceStep;
 }
 
-#if AKIN_HAVE_AMX
+size_t amx_f32_short_row_floats(size_t k) { return depth_blocks(k) * kDepth; }
+
+void amx_f32_set_weight_row(uint8_t* weight, size_t k, size_t column, const float* w) {
+  const size_t panel = column / kAmxPanelCols, half = column % kAmxPanelCols / 16,
+               lane = column % 16;
+  constexpr size_t kHalf = kDepth * 16, kPairRow = 32;  // floats
+  auto* to = reinterpret_cast<float*>(weight + panel * depth_blocks(k) * kSourceStep) +
+             half * kHalf + lane * 2;
+  for (size_t i = 0; i < k; ++i)
+    to[i / kDepth * 2 * kHalf + i % kDepth / 2 * kPairRow + i % 2] = w[i];
+}
+
+#ifdef AKIN_HAVE_AMX
 
 namespace {
 
@@ -47,6 +60,17 @@ AKIN_AMX_TARGET inline void split(__m512 low, __m512 high, uint8_t* out, size_t 
     high =
         _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_slli_epi32(
                                 _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(pieces, 1)), 16)));
+  }
+}
+
+// One k block of a panel: f32 [half 2][16 k pairs][16 columns][2] to tiles [part 3][half 2].
+AKIN_AMX_TARGET inline void split_columns(const uint8_t* source, uint8_t* tiles) {
+  const auto* from = reinterpret_cast<const float*>(source);
+  for (size_t half = 0; half < 2; ++half) {
+    for (size_t pair = 0; pair < 16; ++pair, from += 32) {
+      split(_mm512_load_ps(from), _mm512_load_ps(from + 16),
+            tiles + half * kTileBytes + pair * kCacheLine, 2 * kTileBytes);
+    }
   }
 }
 
@@ -103,61 +127,45 @@ AKIN_AMX_TARGET inline void multiply_row_block(const MatmulArgs& args, size_t r,
   store_sums(sums);
 }
 
-// Up to 16 rows x 64 columns, one k block of two panels: the same products in the same order, so
-// the same sums.
-AKIN_AMX_TARGET inline void multiply_few(const uint8_t* a, const uint8_t* left,
-                                         const uint8_t* right) {
-  constexpr size_t kNext = kTileBytes, kSecond = 2 * kTileBytes, kThird = 4 * kTileBytes;
-  _tile_loadd(4, a, 64);
-  _tile_loadd(5, a + kTileBytes, 64);
-  _tile_loadd(6, a + 2 * kTileBytes, 64);
-  _tile_loadd(7, left + kThird, 64);
-  _tile_dpbf16ps(0, 4, 7);
-  _tile_loadd(7, left + kThird + kNext, 64);
-  _tile_dpbf16ps(1, 4, 7);
-  _tile_loadd(7, right + kThird, 64);
-  _tile_dpbf16ps(2, 4, 7);
-  _tile_loadd(7, right + kThird + kNext, 64);
-  _tile_dpbf16ps(3, 4, 7);
-  _tile_loadd(7, left + kSecond, 64);
-  _tile_dpbf16ps(0, 4, 7);
-  _tile_dpbf16ps(0, 5, 7);
-  _tile_loadd(7, left + kSecond + kNext, 64);
-  _tile_dpbf16ps(1, 4, 7);
-  _tile_dpbf16ps(1, 5, 7);
-  _tile_loadd(7, right + kSecond, 64);
-  _tile_dpbf16ps(2, 4, 7);
-  _tile_dpbf16ps(2, 5, 7);
-  _tile_loadd(7, right + kSecond + kNext, 64);
-  _tile_dpbf16ps(3, 4, 7);
-  _tile_dpbf16ps(3, 5, 7);
-  _tile_loadd(7, left, 64);
-  _tile_dpbf16ps(0, 5, 7);
-  _tile_dpbf16ps(0, 6, 7);
-  _tile_dpbf16ps(0, 4, 7);
-  _tile_loadd(7, left + kNext, 64);
-  _tile_dpbf16ps(1, 5, 7);
-  _tile_dpbf16ps(1, 6, 7);
-  _tile_dpbf16ps(1, 4, 7);
-  _tile_loadd(7, right, 64);
-  _tile_dpbf16ps(2, 5, 7);
-  _tile_dpbf16ps(2, 6, 7);
-  _tile_dpbf16ps(2, 4, 7);
-  _tile_loadd(7, right + kNext, 64);
-  _tile_dpbf16ps(3, 5, 7);
-  _tile_dpbf16ps(3, 6, 7);
-  _tile_dpbf16ps(3, 4, 7);
+// One half (16 columns) of a panel. Pairs of k lie side by side in a vector: even lanes sum even k,
+// odd lanes odd k, of eight columns.
+template <size_t R>
+AKIN_AMX_TARGET inline void multiply_pairs(const float* x, size_t x_stride, const float* w,
+                                           size_t blocks, bool first, float* sums) {
+  constexpr size_t kBlockFloats = kDepth * kAmxPanelCols, kAhead = 2 * kBlockFloats;
+  __m512 low[R], high[R];
+  for (size_t r = 0; r < R; ++r) low[r] = high[r] = _mm512_setzero_ps();
+  for (size_t block = 0; block < blocks; ++block, w += kBlockFloats, x += kDepth) {
+    for (size_t pair = 0; pair < kDepth / 2; ++pair) {
+      const float* from = w + pair * 32;
+      _mm_prefetch(reinterpret_cast<const char*>(from + kAhead), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(from + kAhead + 16), _MM_HINT_T0);
+      const __m512 b0 = _mm512_load_ps(from), b1 = _mm512_load_ps(from + 16);
+      for (size_t r = 0; r < R; ++r) {
+        double both;
+        std::memcpy(&both, x + r * x_stride + 2 * pair, sizeof both);
+        const __m512 a = _mm512_castpd_ps(_mm512_set1_pd(both));
+        low[r] = _mm512_fmadd_ps(a, b0, low[r]);
+        high[r] = _mm512_fmadd_ps(a, b1, high[r]);
+      }
+    }
+  }
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+  for (size_t r = 0; r < R; ++r, sums += kAmxPanelCols) {
+    const __m512 sum = _mm512_add_ps(_mm512_permutex2var_ps(low[r], even, high[r]),
+                                     _mm512_permutex2var_ps(low[r], odd, high[r]));
+    _mm512_store_ps(sums, first ? sum : _mm512_add_ps(sum, _mm512_load_ps(sums)));
+  }
 }
 
-AKIN_AMX_TARGET void multiply_few_blocks(const uint8_t* a, const uint8_t* left,
-                                         const uint8_t* right, size_t blocks) {
-  for (size_t i = 0; i < blocks; ++i) {
-    prefetch(left + 2 * kColumnStep, kColumnStep);
-    prefetch(right + 2 * kColumnStep, kColumnStep);
-    multiply_few(a, left, right);
-    a += kRowStep;
-    left += kColumnStep;
-    right += kColumnStep;
+template <size_t R>
+AKIN_AMX_TARGET inline void multiply_up_to(size_t rows, const float* x, size_t x_stride,
+                                           const float* w, size_t blocks, bool first, float* sums) {
+  if (rows == R) {
+    multiply_pairs<R>(x, x_stride, w, blocks, first, sums);
+  } else if constexpr (R > 1) {
+    multiply_up_to<R - 1>(rows, x, x_stride, w, blocks, first, sums);
   }
 }
 
@@ -173,49 +181,22 @@ AKIN_AMX_TARGET void amx_f32_set_row(uint8_t* operand, size_t k, size_t row, con
   }
 }
 
-AKIN_AMX_TARGET void amx_f32_set_weight_row(uint8_t* weight, size_t k, size_t column,
-                                            const float* w) {
-  const size_t panel = column / kAmxPanelCols, half = column % kAmxPanelCols / 16,
-               lane = column % 16;
-  uint8_t* to = weight + panel * depth_blocks(k) * kColumnStep + half * kTileBytes + lane * 4;
-  alignas(64) uint32_t pairs[kParts][16];
-  for (size_t i = 0; i < k; i += kDepth, to += kColumnStep) {
-    const __mmask16 low = lanes_left(k - i), high = k - i > 16 ? lanes_left(k - i - 16) : 0;
-    split(_mm512_maskz_loadu_ps(low, w + i), _mm512_maskz_loadu_ps(high, w + i + 16),
-          reinterpret_cast<uint8_t*>(pairs), sizeof pairs[0]);
-    for (size_t part = 0; part < kParts; ++part) {
-      for (size_t pair = 0; pair < 16; ++pair)
-        std::memcpy(to + part * 2 * kTileBytes + pair * kCacheLine, &pairs[part][pair], 4);
-    }
-  }
-}
-
 AKIN_AMX_TARGET void amx_matmul_f32(const MatmulArgs& args) {
   // K in pieces whose row tiles of all rows stay in L2, and within them in pieces whose column
   // tiles stay in L1 while all rows pass. Sums wait in memory between pieces, unrounded.
   constexpr size_t kL2Bytes = size_t{1280} << 10, kL1Blocks = 4;
   const size_t blocks = depth_blocks(args.k), tile_row = blocks * kRowStep,
-               panel_bytes = blocks * kColumnStep, rows = args.row_end - args.row_begin;
-  if (rows <= kTileRows) {
-    matmul_few_rows<float>(
-        args, panel_bytes, tile_row,
-        [blocks](const uint8_t* a, const uint8_t* left, const uint8_t* right) {
-          multiply_few_blocks(a, left, right, blocks);
-        },
-        [&args](const Block& block, const float* sums) {
-          simd_epilogue_f32(args, block, sums, 2 * kAmxPanelCols);
-        });
-    return;
-  }
+               panel_bytes = blocks * kSourceStep, rows = args.row_end - args.row_begin;
   const TileScope tiles(kTileRows);
   thread_local AlignedArray<uint8_t> scratch;
+  alignas(64) uint8_t columns[kL1Blocks * kColumnStep];
   const size_t row_blocks = (rows + kRowBlock - 1) / kRowBlock;
   const size_t outer =
       std::max(kL1Blocks, kL2Bytes / (row_blocks * 2 * kRowStep) / kL1Blocks * kL1Blocks);
   const bool keep = blocks > outer;  // the sums of every panel wait
   scratch.ensure((keep ? args.panel_end - args.panel_begin : 1) * row_blocks * kBlockBytes);
   // Each row block brings in its share of the next piece of columns.
-  const size_t share = (kL1Blocks * kColumnStep / kCacheLine + row_blocks - 1) / row_blocks;
+  const size_t share = (kL1Blocks * kSourceStep / kCacheLine + row_blocks - 1) / row_blocks;
   for (size_t from = 0; from < blocks; from += outer) {
     const size_t to = std::min(from + outer, blocks);
     for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
@@ -224,8 +205,10 @@ AKIN_AMX_TARGET void amx_matmul_f32(const MatmulArgs& args) {
           scratch.data() + (keep ? panel - args.panel_begin : 0) * row_blocks * kBlockBytes;
       for (size_t begin = from; begin < to; begin += kL1Blocks) {
         const size_t count = std::min(kL1Blocks, to - begin);
-        const uint8_t* columns = args.w + panel * panel_bytes + begin * kColumnStep;
-        const uint8_t* next = columns + kL1Blocks * kColumnStep;
+        const uint8_t* source = args.w + panel * panel_bytes + begin * kSourceStep;
+        for (size_t i = 0; i < count; ++i)
+          split_columns(source + i * kSourceStep, columns + i * kColumnStep);
+        const uint8_t* next = source + kL1Blocks * kSourceStep;
         for (size_t r = 0; r < row_blocks; ++r, next += share * kCacheLine) {
           prefetch_far(next, share);
           multiply_row_block(args, r, begin, count, tile_row, columns, sums + r * kBlockBytes);
@@ -239,10 +222,39 @@ AKIN_AMX_TARGET void amx_matmul_f32(const MatmulArgs& args) {
   }
 }
 
+AKIN_AMX_TARGET void amx_matmul_f32_short(const MatmulArgs& args) {
+  constexpr size_t kBlocks = 4, kRows = 12,
+                   kPanelBlock =
+                       kSourceStep /
+                       sizeof(float);  // a panel's piece stays in L1; 24 sums in registers
+  const auto* x = reinterpret_cast<const float*>(args.x);
+  const size_t blocks = depth_blocks(args.k), stride = amx_f32_short_row_floats(args.k);
+  thread_local AlignedArray<float> scratch;
+  scratch.ensure((args.row_end - args.row_begin) * kAmxPanelCols);
+  for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
+    const auto* w = reinterpret_cast<const float*>(args.w + panel * blocks * kSourceStep);
+    const size_t col = panel * kAmxPanelCols, cols = std::min(kAmxPanelCols, args.n - col);
+    for (size_t begin = 0; begin < blocks; begin += kBlocks) {
+      const size_t count = std::min(kBlocks, blocks - begin);
+      for (size_t row = args.row_begin, rows; row < args.row_end; row += rows) {
+        rows = std::min(kRows, args.row_end - row);
+        float* sums = scratch.data() + (row - args.row_begin) * kAmxPanelCols;
+        for (const size_t half : {0, 16}) {
+          multiply_up_to<kRows>(rows, x + row * stride + begin * kDepth, stride,
+                                w + begin * kPanelBlock + half * kDepth, count, begin == 0,
+                                sums + half);
+        }
+        if (begin + count == blocks)
+          simd_epilogue_f32(args, {row, rows, col, cols}, sums, kAmxPanelCols);
+      }
+    }
+  }
+}
+
 #else
 
+void amx_matmul_f32_short(const MatmulArgs&) { AKIN_CHECK(amx_available()); }
 void amx_f32_set_row(uint8_t*, size_t, size_t, const float*) { AKIN_CHECK(amx_available()); }
-void amx_f32_set_weight_row(uint8_t*, size_t, size_t, const float*) { AKIN_CHECK(amx_available()); }
 void amx_matmul_f32(const MatmulArgs&) { AKIN_CHECK(amx_available()); }
 
 #endif

@@ -34,7 +34,7 @@ void amx_int8_set_weight_row(uint8_t* weight, size_t k, size_t column, const int
   }
 }
 
-#if AKIN_HAVE_AMX
+#ifdef AKIN_HAVE_AMX
 
 namespace {
 

@@ -22,6 +22,8 @@ size_t operand_bytes(Backend backend, size_t rows, size_t k) {
       return rows * k * sizeof(float);
     case Backend::amx_f32:
       return amx_f32_operand_bytes(rows, k);
+    case Backend::amx_f32_short:
+      return rows * amx_f32_short_row_floats(k) * sizeof(float);
     case Backend::simd_int8:
       return rows * simd_int8_row_bytes(k) + 64;
     case Backend::amx_int8:
@@ -35,6 +37,7 @@ size_t weight_bytes(Backend backend, size_t n_padded, size_t k) {
     case Backend::simd_f32:
       return n_padded * k * sizeof(float);
     case Backend::amx_f32:
+    case Backend::amx_f32_short:
       return amx_f32_weight_bytes(n_padded, k);
     case Backend::simd_int8:
       return n_padded * (simd_int8_uses_vnni() ? round_up(k, 4) : round_up(k, 2) * 2);
@@ -68,8 +71,14 @@ Backend choose_backend(Precision precision) {
   return amx ? Backend::amx_f32 : Backend::simd_f32;
 }
 
+Backend operand_backend(Backend weights, size_t tokens) {
+  constexpr size_t kShortTokens = 16;
+  return weights == Backend::amx_f32 && tokens <= kShortTokens ? Backend::amx_f32_short : weights;
+}
+
 std::string_view backend_name(Backend backend) {
-  constexpr std::string_view kNames[] = {"simd_f32", "amx_f32", "simd_int8", "amx_int8"};
+  constexpr std::string_view kNames[] = {"simd_f32", "amx_f32", "amx_f32_short", "simd_int8",
+                                         "amx_int8"};
   return kNames[static_cast<size_t>(backend)];
 }
 
@@ -90,6 +99,13 @@ void Operand::set_rows(size_t row, MatView<const float> x) {
       case Backend::simd_f32:
         std::memcpy(data_.data() + row * k_ * sizeof(float), x.row(r), k_ * sizeof(float));
         break;
+      case Backend::amx_f32_short: {
+        const size_t floats = amx_f32_short_row_floats(k_);
+        auto* to = reinterpret_cast<float*>(data_.data()) + row * floats;
+        std::memcpy(to, x.row(r), k_ * sizeof(float));
+        std::fill(to + k_, to + floats, 0.0F);
+        break;
+      }
       case Backend::amx_f32:
         amx_f32_set_row(data_.data(), k_, row, x.row(r));
         break;
@@ -149,7 +165,9 @@ size_t PackedLinear::panels() const { return (n_ + panel_cols_ - 1) / panel_cols
 
 void PackedLinear::run(const Operand& x, size_t row_begin, size_t row_end, size_t panel_begin,
                        size_t panel_end, Epilogue epilogue, MatView<float> y) const {
-  AKIN_CHECK(x.backend() == backend_ && x.k() == k_ && y.cols() == n_);
+  AKIN_CHECK(x.backend() == backend_ ||
+             (x.backend() == Backend::amx_f32_short && backend_ == Backend::amx_f32));
+  AKIN_CHECK(x.k() == k_ && y.cols() == n_);
   AKIN_CHECK(row_begin % kRowBlock == 0 && row_end <= x.rows() && row_end <= y.rows() &&
              panel_end <= panels());
   if (row_begin >= row_end || panel_begin >= panel_end) return;
@@ -169,9 +187,12 @@ void PackedLinear::run(const Operand& x, size_t row_begin, size_t row_end, size_
   args.epilogue = epilogue;
   args.y = y.data();
   args.y_stride = y.stride();
-  switch (backend_) {
+  switch (x.backend()) {
     case Backend::simd_f32:
       simd_matmul_f32(args);
+      break;
+    case Backend::amx_f32_short:
+      amx_matmul_f32_short(args);
       break;
     case Backend::amx_f32:
       amx_matmul_f32(args);

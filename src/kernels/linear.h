@@ -18,14 +18,18 @@ namespace akin::kernels {
 
 // simd_f32   f32 products, Highway.
 // amx_f32    f32 products on the bf16 tile unit: each f32 is the exact sum of three bf16, x = x1 +
-// x2 + x3, and the six largest of the
-//            nine partial products are summed in f32; what is dropped is below 2^-24 relative,
-//            f32's own rounding.
+// x2 + x3, and the six largest of the nine partial products are summed in f32; what is dropped is
+// below 2^-24 relative, f32's own rounding.
+// amx_f32_short  f32 multiply-adds over the weights of amx_f32, better when rows are few: a form of
+// operand only.
 // simd_int8  u8 x s8 dot products (VNNI), or 16-bit multiply-adds where there is no VNNI; the
 // integers are the same. amx_int8   s8 x s8 on the tile unit; the same integers again.
-enum class Backend : uint8_t { simd_f32, amx_f32, simd_int8, amx_int8 };
+enum class Backend : uint8_t { simd_f32, amx_f32, amx_f32_short, simd_int8, amx_int8 };
 
 Backend choose_backend(Precision precision);  // from active_isa()
+// The operand's backend for a text of so many tokens, given the weights': a property of the text
+// alone, so that its vector does not depend on its neighbours.
+Backend operand_backend(Backend weights, size_t tokens);
 std::string_view backend_name(Backend backend);
 
 inline constexpr size_t kRowBlock =

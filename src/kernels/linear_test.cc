@@ -114,6 +114,20 @@ TEST_P(LinearOnEveryIsa, F32EqualsReference) {
   }
 }
 
+// The form for short texts reads the same weights with plain multiply-adds.
+TEST_P(LinearOnEveryIsa, ShortFormEqualsLongForm) {
+  const Backend backend = choose_backend(Precision::f32), form = operand_backend(backend, 1);
+  EXPECT_EQ(operand_backend(backend, 17), backend);
+  for (const Case& c : kCases) {
+    const Problem p(c);
+    const PackedLinear linear = p.pack(backend);
+    const Mat<float> tall = p.run(linear, backend, {}), few = p.run(linear, form, {});
+    for (size_t i = 0; i < c.rows * c.n; ++i) {
+      ASSERT_NEAR(tall.data()[i], few.data()[i], 4e-6) << c.rows << "x" << c.n << "x" << c.k;
+    }
+  }
+}
+
 TEST_P(LinearOnEveryIsa, Int8EqualsIntegerReference) {
   const Backend backend = choose_backend(Precision::int8);
   for (const Case& c : kCases) {
