@@ -60,7 +60,7 @@ std::vector<size_t> columns_of(const ReportData& data) {
 }
 
 std::string model_cell(const ReportRow& row) {
-  return fmt::format("<td class=\"l\">{}{}</td>",
+  return fmt::format("<td class=\"model\">{}{}</td>",
                      html_escape(row.run->published ? row.run->model : row.label),
                      row.run->published ? "<span class=\"tag\">published</span>" : "");
 }
@@ -91,7 +91,7 @@ std::string short_type(const std::string& type) {
 std::string leaderboard_head(const ReportData& data, const Known& known) {
   std::string out =
       "<tr><th title=\"Borda rank over the tasks\">rank</th><th class=\"l\">model</th>";
-  if (known.parameters) out += "<th>parameters</th>";
+  if (known.parameters) out += "<th>params</th>";
   if (known.dims) out += "<th>dims</th>";
   if (known.dtype) out += "<th class=\"l\">dtype</th>";
   if (known.speed) out += "<th>texts/s</th>";
