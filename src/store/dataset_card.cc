@@ -11,16 +11,16 @@ namespace {
 
 constexpr int kMaxDepth = 16;
 
-// A piece of YAML: one of scalar, list or map.
+// A piece of YAML: one of scalar, list or map. A map has a key for every item, a list none.
 struct Node {
   std::string scalar;
+  std::vector<std::string> keys;
   std::vector<Node> items;
-  std::vector<std::pair<std::string, Node>> fields;
   size_t line = 0;
 
   const Node* find(std::string_view key) const {
-    for (const auto& [name, node] : fields) {
-      if (name == key) return &node;
+    for (size_t i = 0; i < keys.size(); ++i) {
+      if (keys[i] == key) return &items[i];
     }
     return nullptr;
   }
@@ -151,7 +151,8 @@ class Parser {
         child = node(next.indent, depth + 1);
       }
     }
-    map.fields.emplace_back(key, std::move(child));
+    map.keys.push_back(key);
+    map.items.push_back(std::move(child));
   }
 
   // A scalar, plain or in quotes, or [a, b] of scalars.
@@ -221,6 +222,8 @@ class CardReader {
   // data_files: a pattern, a list of patterns, a list of {split, path}, or a map split -> path.
   void read_files(const Node& files) {
     if (!files.scalar.empty()) add("train", files.scalar);
+    for (size_t i = 0; i < files.keys.size(); ++i) add_paths(files.keys[i], files.items[i]);
+    if (!files.keys.empty()) return;
     for (const Node& item : files.items) {
       if (!item.scalar.empty()) {
         add("train", item.scalar);
@@ -234,10 +237,10 @@ class CardReader {
       }
       add_paths(split == nullptr || split->scalar.empty() ? "train" : split->scalar, *path);
     }
-    for (const auto& [split, path] : files.fields) add_paths(split, path);
   }
   void add_paths(const std::string& split, const Node& path) {
     if (!path.scalar.empty()) add(split, path.scalar);
+    if (!path.keys.empty()) return;
     for (const Node& item : path.items) add(split, item.scalar);
   }
   void add(const std::string& split, std::string_view pattern) {
@@ -337,7 +340,9 @@ std::vector<CardFiles> read_card_files(std::string_view readme, const std::strin
   const Node header = Parser(std::move(lines), where).parse();
   CardReader reader(where);
   if (const Node* configs = header.find("configs")) {
-    for (const Node& config : configs->items) reader.read_config(config);
+    if (configs->keys.empty()) {
+      for (const Node& config : configs->items) reader.read_config(config);
+    }
   }
   return reader.take();
 }
