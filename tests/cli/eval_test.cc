@@ -88,9 +88,11 @@ TEST(Eval, WritesResultsInMtebsForm) {
   const auto shown = json::parse(result.out);
   EXPECT_EQ(shown.at("results").size(), 16U);
   const fs::path base = shown.at("folder").get<std::string>();
-  const auto file = json::parse(read(base / "Search.json"));
-  EXPECT_EQ(file.begin().key(),
-            "akin");  // json sorts its keys; the file's order is tested elsewhere
+  std::string text = read(base / "Search.json");  // NaN as Python writes it
+  for (size_t at = text.find(": NaN"); at != text.npos; at = text.find(": NaN", at)) {
+    text.replace(at, 5, ": null");
+  }
+  const auto file = json::parse(text);
   const auto& entry = file.at("scores").at("test").at(0);
   EXPECT_EQ(entry.at("main_score"), entry.at("ndcg_at_10"));
   EXPECT_EQ(entry.at("hf_subset"), "default");
