@@ -29,6 +29,8 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::filesystem::path& path() const { return path_; }
+  // Gives the memory of pages read so far back to the system; they are read again when needed.
+  void release_pages() const;
 
  private:
   std::filesystem::path path_;

@@ -154,9 +154,13 @@ PackedModel pack_model(const model::Model& model, Precision precision) {
                                    static_cast<size_t>(model.arch.heads));
     std::copy(values.begin(), values.end(), out.relative_bias.data());
   }
-  for (int64_t i = 0; i < model.arch.layers; ++i)
+  // What was read lies in packed form from here on; a folder's pages need not stay beside it.
+  for (int64_t i = 0; i < model.arch.layers; ++i) {
+    weights.release_pages();
     out.layers.push_back(pack_layer(model, i, out.backend));
+  }
   pack_heads(model, out);
+  weights.release_pages();
   return out;
 }
 

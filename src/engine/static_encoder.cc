@@ -102,14 +102,30 @@ class StaticEncoder final : public Encoder {
     kernels::add_scaled(rows_.row(row), weights_.empty() ? 1.0F : weights_[index], sum);
   }
 
+  // Mean over the known tokens. A few tokens at a time are summed in f32, those sums in f64: a long
+  // text is then as exact as a short one.
   void add_text(std::span<const int32_t> ids, std::span<float> sum) const {
+    constexpr size_t kTokensPerSum = 16;
+    std::vector<double> total;
     size_t count = 0;
+    const auto move_to_total = [&] {
+      total.resize(sum.size());
+      for (size_t d = 0; d < sum.size(); ++d) total[d] += static_cast<double>(sum[d]);
+      std::fill(sum.begin(), sum.end(), 0.0F);
+    };
     for (const int32_t id : ids) {
       if (id == unk_) continue;
+      if (count > 0 && count % kTokensPerSum == 0) move_to_total();
       add_token(id, sum);
       ++count;
     }
-    if (count > 1) kernels::multiply(sum, 1.0F / static_cast<float>(count));
+    if (!total.empty()) {
+      move_to_total();
+      for (size_t d = 0; d < sum.size(); ++d)
+        sum[d] = static_cast<float>(total[d] / static_cast<double>(count));
+    } else if (count > 1) {
+      kernels::multiply(sum, 1.0F / static_cast<float>(count));
+    }
   }
 
   const model::Model model_;

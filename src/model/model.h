@@ -46,6 +46,8 @@ class Weights {
   virtual std::vector<std::string> names() const = 0;
   // The checkpoint tensor that a canonical weight is, or is a part of. Errors: not_found.
   virtual std::string_view source(std::string_view name) const = 0;
+  // After packing: gives the memory of the files' pages back; reading them again stays possible.
+  virtual void release_pages() const = 0;
 };
 
 struct DenseSpec {

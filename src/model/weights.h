@@ -31,6 +31,11 @@ class MappedWeights final : public Weights {
   const Tensor& at(std::string_view name) const override;
   std::vector<std::string> names() const override;
   std::string_view source(std::string_view name) const override;
+  void release_pages() const override {
+    for (const store::TensorFiles& files : files_) {
+      for (const MappedFile& file : files.files()) file.release_pages();
+    }
+  }
 
  private:
   std::vector<store::TensorFiles> files_;

@@ -1,0 +1,131 @@
+// What only a transformer folder shows: length limits, prompts, token vectors, int8, pooling that
+// is missing.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "run_program.h"
+#include "store/vectors_file.h"
+#include "tiny_bert.h"
+
+namespace akin::cli_test {
+namespace {
+
+using nlohmann::json;
+
+TEST(Transformer, ATextOverTheLimitIsNamedByItsPlace) {
+  const TemporaryFolder folder;
+  const auto model = write_tiny_bert(folder, "model");
+  const auto one = folder.write("one.txt", "a b c\n");
+  const auto two = folder.write("two.txt", "fine\n" + std::string(60, 'x') + "\n");
+  const std::vector<std::string> base = {
+      "embed", "--model", model, "--as", "document", one, two, "--out", folder.file("v.npy")};
+  const auto refused = run(base);
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("two.txt:2"), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find("--truncate"), std::string::npos) << refused.err;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("v.npy")));
+  auto cut = base;
+  cut.insert(cut.end(), {"--truncate", "right"});
+  const auto right = run(cut);
+  EXPECT_EQ(right.code, 0) << right.err;
+  EXPECT_NE(right.err.find("1 truncated (first: " + two + ":2)"), std::string::npos) << right.err;
+  EXPECT_EQ(json::parse(read(folder.file("v.npy.config.json"))).at("result").at("truncated"), 1);
+}
+
+TEST(Transformer, PromptsAreChosenBySideAndTheirAbsenceIsSaid) {
+  const TemporaryFolder folder;
+  const auto model = write_tiny_bert(folder, "model");
+  const auto embed = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"embed", "--model", model, "--text", "a b"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(arguments);
+  };
+  const auto silent = embed({});
+  EXPECT_NE(silent.err.find("--as query"), std::string::npos) << silent.err;
+  const auto query = embed({"--as", "query"}), document = embed({"--as", "document"});
+  EXPECT_EQ(query.err.find("warning"), std::string::npos) << query.err;
+  EXPECT_NE(query.out, document.out);
+  EXPECT_EQ(query.out, embed({"--prompt", "ask "}).out);
+  EXPECT_EQ(query.out, embed({"--prompt-name", "query"}).out);
+  EXPECT_EQ(document.out, silent.out);
+}
+
+TEST(Transformer, TokenVectorsCoverTheText) {
+  const TemporaryFolder folder;
+  const auto result = run({"embed", "--model", write_tiny_bert(folder, "model"), "--as", "document",
+                           "--tokens", "--text", "ab c"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto line = json::parse(result.out);
+  EXPECT_EQ(line.at("ids").size(), 5U);  // [CLS] a ##b c [SEP]
+  EXPECT_EQ(line.at("begin"), (std::vector<int>{0, 0, 1, 3, 0}));
+  EXPECT_EQ(line.at("end"), (std::vector<int>{0, 1, 2, 4, 0}));
+  EXPECT_EQ(line.at("vectors").size(), 5U);
+  EXPECT_EQ(line.at("vectors")[0].size(), kTinyHidden);
+}
+
+TEST(Transformer, QuantizedFolderGivesTheInt8Vectors) {
+  const TemporaryFolder folder;
+  const auto model = write_tiny_bert(folder, "model");
+  const auto texts = folder.write("texts.txt", "a b c d\nhello world\nanother line of words\n");
+  const auto planned =
+      run({"quantize", "--model", model, "--out", folder.file("int8"), "--dry-run"});
+  EXPECT_EQ(planned.code, 0) << planned.err;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("int8")));
+  const auto made = run({"quantize", "--model", model, "--out", folder.file("int8")});
+  ASSERT_EQ(made.code, 0) << made.err;
+  EXPECT_TRUE(std::filesystem::exists(folder.file("int8") + "/akin_quantize.config.json"));
+  EXPECT_EQ(run({"quantize", "--model", model, "--out", folder.file("int8")}).code,
+            2);                                                                       // not empty
+  EXPECT_EQ(run({"quantize", "--model", model, "--out", model, "--force"}).code, 2);  // itself
+  const auto embed = [&](const std::string& from, const char* type, const char* out) {
+    const auto result = run({"embed", "--model", from, "--dtype", type, "--as", "document", texts,
+                             "--out", folder.file(out)});
+    EXPECT_EQ(result.code, 0) << result.err;
+    return store::read_npy(folder.file(out));
+  };
+  const auto ahead = embed(folder.file("int8"), "int8", "a.npy");
+  const auto at_load = embed(model, "int8", "b.npy");
+  const auto exact = embed(model, "f32", "c.npy");
+  for (size_t r = 0; r < exact.rows(); ++r) {
+    double cosine = 0;
+    for (size_t d = 0; d < exact.cols(); ++d) {
+      EXPECT_EQ(ahead(r, d), at_load(r, d));
+      cosine += static_cast<double>(ahead(r, d)) * static_cast<double>(exact(r, d));
+    }
+    EXPECT_GT(cosine, 0.99);
+  }
+}
+
+TEST(Transformer, PoolingIsNeverGuessed) {
+  const TemporaryFolder folder;
+  const auto model = write_tiny_bert(folder, "model");
+  std::filesystem::remove(model + "/modules.json");
+  std::filesystem::remove_all(model + "/1_Pooling");
+  const auto refused = run({"embed", "--model", model, "--text", "a"});
+  EXPECT_EQ(refused.code, 1) << refused.out;
+  EXPECT_NE(refused.err.find("--pooling"), std::string::npos) << refused.err;
+  EXPECT_EQ(run({"embed", "--model", model, "--text", "a", "--pooling", "cls+mean"}).code, 0);
+  const auto unknown = run({"embed", "--model", model, "--text", "a", "--pooling", "average"});
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_NE(unknown.err.find("mean_sqrt_len"), std::string::npos) << unknown.err;
+}
+
+TEST(Transformer, DoctorSeesNumbersThatAreNotFinite) {
+  const TemporaryFolder folder;
+  const auto model = write_tiny_bert(folder, "model");
+  const auto sound = run({"doctor", model});
+  EXPECT_EQ(sound.code, 0) << sound.out;
+  std::string weights = read(model + "/model.safetensors");
+  const float bad = NAN;
+  std::memcpy(weights.data() + weights.size() - 400, &bad, sizeof bad);
+  folder.write("model/model.safetensors", weights);
+  const auto result = run({"doctor", model});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_NE(result.out.find("not finite"), std::string::npos) << result.out;
+}
+
+}  // namespace
+}  // namespace akin::cli_test
