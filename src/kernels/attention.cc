@@ -20,12 +20,12 @@ using DF = hn::CappedTag<float, 16>;
 using VF = hn::Vec<DF>;
 
 constexpr size_t kKeyBlock = 256;   // keys per tile
-constexpr size_t kQueryBlock = 32;  // queries per tile
+constexpr size_t kQueryBlock = 24;  // queries per tile
 constexpr float kMasked = -3.0e38F;
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
-constexpr size_t kRowsMax = 8;
+constexpr size_t kRowsMax = 12;
 #else
-constexpr size_t kRowsMax = 4;
+constexpr size_t kRowsMax = 6;
 #endif
 
 // c[r, 0..V vectors) (+)= sum_k a[r, k] b[k, ...]: R rows, V vectors in registers.
@@ -80,6 +80,13 @@ void product(size_t rows, size_t vectors, const float* a, size_t a_stride, const
   }
 }
 
+// Columns from one row of the transposed keys to the next: not a power of two, or the rows would
+// fall into the same few sets of the cache.
+size_t key_stride(size_t count) {
+  const size_t lanes = hn::Lanes(DF());
+  return round_up(count, lanes) + 16;
+}
+
 // keys [d, padded] = k^T of `count` keys; columns past count are zero.
 void transpose_keys(const float* k, size_t stride, size_t count, size_t head_dim, size_t padded,
                     float* keys) {
@@ -89,6 +96,15 @@ void transpose_keys(const float* k, size_t stride, size_t count, size_t head_dim
   }
   for (size_t c = 0; c < head_dim; ++c)
     std::fill(keys + c * padded + count, keys + (c + 1) * padded, 0.0F);
+}
+
+// values [count, padded] = v, aligned; columns past head_dim are zero.
+void pack_values(const float* v, size_t stride, size_t count, size_t head_dim, size_t padded,
+                 float* values) {
+  for (size_t j = 0; j < count; ++j, v += stride, values += padded) {
+    std::copy_n(v, head_dim, values);
+    std::fill(values + head_dim, values + padded, 0.0F);
+  }
 }
 
 // One row of raw products s[0..padded) to exp(s - max): returns the block's sum, and how much what
@@ -133,15 +149,16 @@ HWY_INLINE void scale_row(float* x, size_t padded, float factor) {
     hn::Store(hn::Mul(hn::Load(d, x + c), hn::Set(d, factor)), d, x + c);
 }
 
-// Queries [q0, q0 + rows) against keys [k0, k0 + count), whose transpose is in `keys`.
+// Queries [q0, q0 + rows) against keys [k0, k0 + count), whose transpose is in `keys`, with their
+// values in `values`.
 void attend_tile(const AttentionArgs& args, size_t head, size_t q0, size_t rows, size_t k0,
-                 size_t count, const float* keys, float* scores, float* sums, float* maxima,
-                 float* totals) {
+                 size_t count, const float* keys, const float* values, float* scores, float* sums,
+                 float* maxima, float* totals) {
   const DF d;
   const size_t lanes = hn::Lanes(d), head_col = head * args.head_dim;
   const size_t key_padded = round_up(count, lanes), dim_padded = round_up(args.head_dim, lanes);
   product(rows, key_padded / lanes, args.q.data() + q0 * args.q.stride() + head_col,
-          args.q.stride(), keys, key_padded, args.head_dim, false, scores, key_padded);
+          args.q.stride(), keys, key_stride(count), args.head_dim, false, scores, key_padded);
   bool first = true;
   for (size_t r = 0; r < rows; ++r) {
     const size_t i = q0 + r;
@@ -167,8 +184,7 @@ void attend_tile(const AttentionArgs& args, size_t head, size_t q0, size_t rows,
     }
     totals[r] = totals[r] * row.rescale + row.sum;
   }
-  product(rows, dim_padded / lanes, scores, key_padded,
-          args.v.data() + k0 * args.v.stride() + head_col, args.v.stride(), count, !first, sums,
+  product(rows, dim_padded / lanes, scores, key_padded, values, dim_padded, count, !first, sums,
           dim_padded);
 }
 
@@ -186,7 +202,8 @@ void attention_chunk(const AttentionArgs& args, size_t head, size_t begin, size_
   const size_t lanes = hn::Lanes(DF());
   const size_t length = args.k.rows(), dim_padded = round_up(args.head_dim, lanes),
                rows = end - begin;
-  scratch.keys.ensure(args.head_dim * kKeyBlock);
+  scratch.keys.ensure(args.head_dim * key_stride(kKeyBlock));
+  scratch.values.ensure(kKeyBlock * dim_padded);
   scratch.scores.ensure(kQueryBlock * kKeyBlock);
   scratch.sums.ensure(kQueryChunk * dim_padded);
   scratch.state.ensure(2 * kQueryChunk);
@@ -200,11 +217,13 @@ void attention_chunk(const AttentionArgs& args, size_t head, size_t begin, size_
     const size_t count = HWY_MIN(kKeyBlock, length - k0);
     if (args.window > 0 && (k0 > end - 1 + half || k0 + count + half <= begin)) continue;
     transpose_keys(args.k.data() + k0 * args.k.stride() + head * args.head_dim, args.k.stride(),
-                   count, args.head_dim, round_up(count, lanes), scratch.keys.data());
+                   count, args.head_dim, key_stride(count), scratch.keys.data());
+    pack_values(args.v.data() + k0 * args.v.stride() + head * args.head_dim, args.v.stride(), count,
+                args.head_dim, dim_padded, scratch.values.data());
     for (size_t r = 0; r < rows; r += kQueryBlock) {
       attend_tile(args, head, begin + r, HWY_MIN(kQueryBlock, rows - r), k0, count,
-                  scratch.keys.data(), scratch.scores.data(), scratch.sums.data() + r * dim_padded,
-                  maxima + r, totals + r);
+                  scratch.keys.data(), scratch.values.data(), scratch.scores.data(),
+                  scratch.sums.data() + r * dim_padded, maxima + r, totals + r);
     }
   }
   store_rows(args, head, begin, rows, scratch.sums.data(), dim_padded, totals);

@@ -27,7 +27,7 @@ struct AttentionArgs {
 };
 
 struct AttentionScratch {
-  AlignedArray<float> keys, scores, sums, state;
+  AlignedArray<float> keys, values, scores, sums, state;
 };
 
 inline constexpr size_t kQueryChunk =
