@@ -1,0 +1,164 @@
+// Each filter on hand-made records, folding and words, and the table of hashes.
+#include "base/rng.h"
+#include "data/filter.h"
+#include "data/fold.h"
+#include "data/hash_map.h"
+#include "store/test_files.h"
+
+namespace akin::data {
+namespace {
+
+using store::expect_error;
+using store::TempFolder;
+
+Record pair(std::string query, std::string positive) {
+  Record out;
+  out.query = std::move(query);
+  out.positive = std::move(positive);
+  return out;
+}
+std::string reason(const Filter& filter, Record record) {
+  return std::string(filter.judge(record).reason);
+}
+std::string folded(std::string_view text) {
+  std::string out;
+  append_folded(text, out);
+  return out;
+}
+std::vector<std::string> words(std::string_view text) {
+  std::vector<std::string_view> pieces;
+  split_words(text, pieces);
+  return {pieces.begin(), pieces.end()};
+}
+
+TEST(Fold, LowersAndJoinsWhiteSpace) {
+  EXPECT_EQ(folded("  Hello \t\n WORLD "), "hello world");
+  EXPECT_EQ(folded("\xC3\x84\xC2\xA0\xE3\x80\x80Z"), "\xC3\xA4 z");  // Ä, two spaces of Unicode
+  EXPECT_EQ(folded("\xE4\xBD\xA0 \xE5\xA5\xBD"), "\xE4\xBD\xA0 \xE5\xA5\xBD");
+  EXPECT_EQ(folded(" \n"), "");
+}
+
+TEST(Fold, FindsWords) {
+  EXPECT_EQ(words("don't stop, 3.5x"), (std::vector<std::string>{"don", "t", "stop", "3", "5x"}));
+  EXPECT_EQ(words("ab\xE4\xBD\xA0\xE5\xA5\xBD"
+                  "c\xE3\x80\x82"),
+            (std::vector<std::string>{"ab", "\xE4\xBD\xA0", "\xE5\xA5\xBD", "c"}));
+  EXPECT_TRUE(words(" .,!").empty());
+}
+
+TEST(Normalise, CleansTextsAndSaysSo) {
+  const auto filter = make_filter("normalise", {});
+  Record record = pair(" a \t b\x01", "\xEF\xBB\xBFx\xE2\x80\x8By\xC2\xA0z");
+  record.negatives = {"n", " \n", "m "};
+  record.scores = {1, 2, 3, 4};
+  EXPECT_TRUE(filter->judge(record).changed);
+  EXPECT_EQ(record.query, "a b");
+  EXPECT_EQ(record.positive, "xy z");
+  EXPECT_EQ(record.negatives, (std::vector<std::string>{"n", "m"}));
+  EXPECT_EQ(record.scores, (std::vector<float>{1, 2, 4}));
+  EXPECT_FALSE(filter->judge(record).changed);
+  Record chinese = pair("\xE4\xBD\xA0\xE5\xA5\xBD", "caf\xC3\xA9 \xF0\x9F\x98\x80");
+  EXPECT_FALSE(filter->judge(chinese).changed);
+}
+
+TEST(Length, CountsCharactersNotBytes) {
+  FilterOptions options;
+  options.min_chars = 2;
+  options.max_chars = 4;
+  const auto filter = make_filter("length", options);
+  EXPECT_EQ(reason(*filter, pair("ab", "abcd")), "");
+  EXPECT_EQ(reason(*filter, pair("\xE4\xBD\xA0\xE5\xA5\xBD", "\xF0\x9F\x98\x80z")), "");
+  EXPECT_EQ(reason(*filter, pair("\xE4\xBD\xA0", "abcd")), "too short");
+  EXPECT_EQ(reason(*filter, pair("ab", "abcde")), "too long");
+  options.max_chars = 1;
+  expect_error(ErrorKind::usage, "--max-chars", [&] { make_filter("length", options); });
+}
+
+TEST(Overlap, RemovesPairsOfTheSameWords) {
+  const auto filter = make_filter("overlap", {});
+  EXPECT_EQ(reason(*filter, pair("One two three four x", "x: FOUR, three; two one - five six")),
+            "same words");
+  EXPECT_EQ(reason(*filter, pair("one two three four five", "one two three four six seven")),
+            "same words");  // 4 of 5
+  EXPECT_EQ(reason(*filter, pair("one two three four five six", "one two three four a b c")), "");
+  EXPECT_EQ(reason(*filter, pair("one two three", "one two three four")), "");  // three words only
+  EXPECT_EQ(reason(*filter, pair("cat dog sun sea", "concat dogma sunday seaside and more")),
+            "same words");  // substrings
+  Record graded = pair("one two three four", "one two three four");
+  graded.label = 5;
+  EXPECT_EQ(reason(*filter, graded), "");
+  EXPECT_EQ(reason(*filter, pair("", "")), "");
+  FilterOptions options;
+  options.overlap = 0;
+  expect_error(ErrorKind::usage, "--overlap", [&] { make_filter("overlap", options); });
+}
+
+TEST(Dedup, FoldsCaseAndSpaceAndNothingElse) {
+  const auto filter = make_filter("dedup", {});
+  EXPECT_EQ(reason(*filter, pair(" ", "a")), "empty");
+  EXPECT_EQ(reason(*filter, pair("A  b", "a B ")), "identical");
+  EXPECT_EQ(reason(*filter, pair("a", "b")), "");
+  EXPECT_EQ(filter->key(pair("A  b", "c")), filter->key(pair("a b", " C")));
+  EXPECT_NE(filter->key(pair("ab", "c")), filter->key(pair("a", "bc")));
+  EXPECT_NE(filter->key(pair("a", "b")), filter->key(pair("b", "a")));
+  Record triplet = pair("a", "b");
+  triplet.negatives = {"c"};
+  EXPECT_NE(filter->key(triplet), filter->key(pair("a", "b")));
+}
+
+TEST(Contamination, FindsEqualTextsAndSharedRuns) {
+  const TempFolder folder;
+  FilterOptions options;
+  options.eval_texts = {
+      folder
+          .put("sts.jsonl", "{\"s1\":\"A man is playing a guitar.\",\"s2\":\"x\",\"id\":\"key\"}\n")
+          .string(),
+      folder.put("long.txt", "w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14\n").string()};
+  const auto filter = make_filter("contamination", options);
+  EXPECT_EQ(reason(*filter, pair("b", "a MAN is  playing a guitar")),
+            "equal to an evaluation text");
+  EXPECT_EQ(reason(*filter, pair("b", "a man is playing a guitar now")), "");
+  EXPECT_EQ(reason(*filter, pair("key", "b")), "");  // no text column
+  EXPECT_EQ(reason(*filter, pair("!", "b")), "");
+  Record record = pair("b", "c");
+  record.negatives = {"see W2 w3 w4 w5 w6 w7, w8 w9 w10 w11 w12 w13 w14 there"};
+  const Verdict verdict = filter->judge(record);
+  EXPECT_EQ(verdict.reason, "shares words with an evaluation text");
+  EXPECT_TRUE(verdict.match.ends_with("long.txt:1")) << verdict.match;
+  record.negatives = {"w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14"};  // 12 words in a row
+  EXPECT_EQ(reason(*filter, record), "");
+}
+
+TEST(Contamination, SaysWhatIsWrong) {
+  const TempFolder folder;
+  FilterOptions options;
+  expect_error(ErrorKind::usage, "--eval-texts", [&] { make_filter("contamination", options); });
+  options.eval_texts = {folder.put("a.jsonl", "{\"foo\":\"x\"}\n").string()};
+  expect_error(ErrorKind::bad_format, "foo", [&] { make_filter("contamination", options); });
+  options.eval_columns = {"foo"};
+  EXPECT_EQ(reason(*make_filter("contamination", options), pair("X", "b")),
+            "equal to an evaluation text");
+  options.eval_words = 1;
+  expect_error(ErrorKind::usage, "--eval-words", [&] { make_filter("contamination", options); });
+}
+
+TEST(Filters, AreListed) {
+  EXPECT_EQ(filter_infos().size(), 5U);
+  expect_error(ErrorKind::usage, "normalise, length", [] { make_filter("nope", {}); });
+}
+
+TEST(HashMap, KeepsTheFirstValueOfManyKeys) {
+  HashMap map;
+  Rng keys(1);
+  for (uint32_t i = 0; i < 20'000; ++i) map.add(keys.next(), i);
+  map.add(0, 77);
+  map.add(0, 78);
+  EXPECT_EQ(map.size(), 20'001U);
+  Rng again(1);
+  for (uint32_t i = 0; i < 20'000; ++i) ASSERT_EQ(map.find(again.next()), i);
+  EXPECT_EQ(map.find(0), 77U);
+  for (int i = 0; i < 1000; ++i) EXPECT_FALSE(map.find(again.next()));
+}
+
+}  // namespace
+}  // namespace akin::data

@@ -1,0 +1,24 @@
+// Which columns of a file hold which fields of a record. Internal to data/.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace akin::data {
+
+// Requests for columns in the words of store/rows.h ("label|score?"); empty: no such field.
+struct Layout {
+  std::string query, positive;  // positive may hold a list: a record for each item
+  std::vector<std::string> negatives;
+  std::string label, scores, positive_scores, negative_scores, task, source;
+  std::string words;  // for people: "query, pos, neg"
+};
+
+// By known names. Errors: bad_format, listing the columns.
+Layout known_layout(std::span<const std::string> columns, const std::string& where);
+// By "field=column" entries. Errors: usage.
+Layout mapped_layout(std::span<const std::string> map);
+
+}  // namespace akin::data

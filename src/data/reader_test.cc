@@ -1,0 +1,189 @@
+// Readers of records: layouts by name, maps, BEIR folders, bad rows; and records as bytes.
+#include "data/layout.h"
+#include "data/record_io.h"
+#include "data/record_reader.h"
+#include "store/test_files.h"
+
+namespace akin::data {
+namespace {
+
+using store::expect_error;
+using store::TempFolder;
+
+class Reader : public testing::Test {
+ protected:
+  // Each record as its line of JSON.
+  std::vector<std::string> read(std::string_view name, std::string_view bytes,
+                                const ReadOptions& options = {}) {
+    return read_path(folder_.put(name, bytes), options);
+  }
+  std::vector<std::string> read_path(const std::filesystem::path& path,
+                                     const ReadOptions& options = {}) {
+    const auto opened = open_records(path, options);
+    std::vector<std::string> out;
+    Record record;
+    while (opened.reader->next(record)) {
+      record.source.clear();
+      append_json(record, out.emplace_back());
+    }
+    bad_ = opened.reader->first_bad_rows();
+    bad_count_ = opened.reader->bad_rows();
+    return out;
+  }
+
+  TempFolder folder_;
+  std::vector<BadRow> bad_;
+  uint64_t bad_count_ = 0;
+};
+using Lines = std::vector<std::string>;
+
+TEST_F(Reader, ReadsKnownLayoutsByNameNotByOrder) {
+  const Lines pair = {R"({"query":"a","positive":"b"})"};
+  EXPECT_EQ(read("a.jsonl", R"({"positive":"b","query":"a"})"), pair);
+  EXPECT_EQ(read("b.jsonl", R"({"text_pos":"b","id":3,"text":"a"})"), pair);
+  EXPECT_EQ(read("c.csv", "positive,anchor\nb,a\n"), pair);
+  EXPECT_EQ(read("d.tsv", "sentence2\tsentence1\nb\ta\n"), pair);
+  EXPECT_EQ(read("e.tsv", "sentence2\tscore\tsentence1\nb\t4.2\ta\n"),
+            Lines{R"({"query":"a","positive":"b","label":4.2})"});
+  EXPECT_EQ(read("f.jsonl", R"({"anchor":"a","positive":"b","negative_2":"d","negative_1":"c"})"),
+            Lines{R"({"query":"a","positive":"b","negatives":["d","c"]})"});
+  EXPECT_EQ(read("g.jsonl", R"({"text":"a","text_pos":"b","text_neg":"c"})"),
+            Lines{R"({"query":"a","positive":"b","negatives":["c"]})"});
+  EXPECT_EQ(read("h.json", R"([{"text1":"a","text2":"b","label":1}])"),
+            Lines{R"({"query":"a","positive":"b","label":1})"});
+}
+
+TEST_F(Reader, GivesARecordForEachPositive) {
+  EXPECT_EQ(read("a.jsonl", R"({"query":"q","pos":["p1","p2"],"neg":["n"],"pos_scores":[0.9,0.5],)"
+                            R"("neg_scores":[0.25]})"
+                            "\n"
+                            R"({"query":"r","pos":["p"],"neg":[]})"),
+            (Lines{R"({"query":"q","positive":"p1","negatives":["n"],"scores":[0.9,0.25]})",
+                   R"({"query":"q","positive":"p2","negatives":["n"],"scores":[0.5,0.25]})",
+                   R"({"query":"r","positive":"p"})"}));
+}
+
+TEST_F(Reader, TakesBackWhatIsWritten) {
+  const std::string line =
+      R"({"query":"a\n\"b\"","positive":"c\\\u0001","negatives":["d","e"],"label":0.5,)"
+      R"("scores":[1,0.25,-3],"task":"qa"})";
+  EXPECT_EQ(read("a.jsonl", line), Lines{line});
+}
+
+TEST_F(Reader, MapsColumns) {
+  ReadOptions options;
+  options.map = {"query=frage", "positive=antwort", "negatives=x", "negatives=y"};
+  EXPECT_EQ(read("a.csv", "antwort,frage,x,y\nb,a,c,\n", options),
+            Lines{R"({"query":"a","positive":"b","negatives":["c"]})"});
+  options.map = {"query=2", "positive=1"};
+  EXPECT_EQ(read("b.tsv", "b\ta\n", options), Lines{R"({"query":"a","positive":"b"})"});
+  for (const std::string wrong : {"query", "query=", "titel=a", "query=a"}) {
+    options.map = {wrong};
+    expect_error(ErrorKind::usage, "--map", [&] { read("c.csv", "a,b\n1,2\n", options); });
+  }
+}
+
+TEST_F(Reader, NamesTheColumnsWhenNoneIsKnown) {
+  expect_error(ErrorKind::bad_format, "\"foo\"", [&] { read("a.jsonl", R"({"foo":1})"); });
+  expect_error(ErrorKind::not_found, "none.jsonl", [&] { read_path(folder_ / "none.jsonl"); });
+}
+
+TEST_F(Reader, CountsBadRowsOrStops) {
+  const std::string bytes =
+      "{\"query\":\"a\",\"positive\":\"b\"}\n"
+      "{\"query\":\"a\",\"positive\n"
+      "{\"query\":\"a\"}\n"
+      "{\"query\":[\"a\"],\"positive\":\"b\"}\n"
+      "{\"query\":\"a\",\"positive\":\"b\",\"label\":\"high\"}\n"
+      "{\"query\":\"a\",\"positive\":\"b\",\"scores\":[1,2,3]}\n"
+      "{\"query\":\"c\",\"positive\":\"d\"}\n";
+  expect_error(ErrorKind::bad_format, "a.jsonl:2", [&] { read("a.jsonl", bytes); });
+  ReadOptions options;
+  options.skip_bad_rows = true;
+  EXPECT_EQ(read("a.jsonl", bytes, options),
+            (Lines{R"({"query":"a","positive":"b"})", R"({"query":"c","positive":"d"})"}));
+  ASSERT_EQ(bad_count_, 5U);
+  for (size_t i = 0; i < 5; ++i) {
+    EXPECT_TRUE(bad_[i].where.ends_with(fmt::format("a.jsonl:{}", i + 2))) << bad_[i].where;
+  }
+  std::string hopeless = "{\"query\":\"a\",\"positive\":\"b\"}\n";
+  for (int i = 0; i < 10'000; ++i) hopeless += "{\n";
+  expect_error(ErrorKind::bad_format, "one after another",
+               [&] { read("b.jsonl", hopeless, options); });
+}
+
+TEST_F(Reader, RepairsInvalidBytes) {
+  EXPECT_EQ(read("a.csv", "query,positive\na\xFF,b\n"),
+            Lines{"{\"query\":\"a\xEF\xBF\xBD\",\"positive\":\"b\"}"});
+}
+
+TEST_F(Reader, ReadsABeirFolder) {
+  folder_.put("set/corpus.jsonl",
+              "{\"_id\":\"d1\",\"title\":\"T\",\"text\":\"one\"}\n"
+              "{\"_id\":\"d2\",\"title\":\"\",\"text\":\"two\"}\n"
+              "{\"_id\":\"d3\",\"title\":\"\",\"text\":\"unused\"}\n");
+  folder_.put("set/queries.jsonl", "{\"_id\":\"q1\",\"text\":\"first\"}\n");
+  folder_.put("set/qrels/train.tsv",
+              "query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\td2\t0\nq1\td9\t1\n");
+  ReadOptions options;
+  expect_error(ErrorKind::bad_format, "d9", [&] { read_path(folder_ / "set", options); });
+  options.skip_bad_rows = true;
+  EXPECT_EQ(read_path(folder_ / "set", options),
+            Lines{R"({"query":"first","positive":"T one","negatives":["two"]})"});
+  EXPECT_EQ(bad_count_, 1U);
+  options.split = "test";
+  EXPECT_THROW(read_path(folder_ / "set", options), Error);
+}
+
+TEST_F(Reader, FillsTaskAndSource) {
+  const auto path = folder_.put("pairs.jsonl.x.jsonl",
+                                "{\"query\":\"a\",\"positive\":\"b\"}\n"
+                                "{\"query\":\"a\",\"positive\":\"b\",\"source\":\"s\"}\n");
+  ReadOptions options;
+  options.task = "qa";
+  const auto opened = open_records(path, options);
+  Record record;
+  ASSERT_TRUE(opened.reader->next(record));
+  EXPECT_EQ(record.task, "qa");
+  EXPECT_EQ(record.source, "pairs.jsonl.x");
+  EXPECT_EQ(record.row, 1U);
+  ASSERT_TRUE(opened.reader->next(record));
+  EXPECT_EQ(record.source, "s");
+  EXPECT_EQ(source_name("x/y/set.jsonl.gz"), "set");
+  EXPECT_EQ(source_name("x/beir/"), "beir");
+}
+
+TEST(PackedRecord, ComesBackWhole) {
+  Record in;
+  in.query = "q";
+  in.positive = std::string("p\0q", 3);
+  in.negatives = {"", "n"};
+  in.label = -0.0F;
+  in.scores = {1.5F, 2};
+  in.source = "s";
+  in.row = 7;
+  std::string bytes;
+  append_packed(in, bytes);
+  append_packed({}, bytes);
+  std::string_view left = bytes;
+  Record out;
+  take_packed(left, out, "x");
+  std::string a, b;
+  append_json(in, a);
+  append_json(out, b);
+  EXPECT_EQ(a, b);
+  EXPECT_EQ(out.row, 7U);
+  take_packed(left, out, "x");
+  EXPECT_FALSE(out.label);
+  EXPECT_TRUE(left.empty());
+  for (size_t size = 0; size < bytes.size() / 2; ++size) {
+    std::string_view cut(bytes.data(), size);
+    expect_error(ErrorKind::bad_format, "work file", [&] {
+      take_packed(cut, out, "x");
+      take_packed(cut, out, "x");
+    });
+  }
+}
+
+}  // namespace
+}  // namespace akin::data

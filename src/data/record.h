@@ -1,0 +1,32 @@
+// The one training record: what every reader gives, every filter judges and every loss is fed from.
+// Not tokens, not batches. Fields are named; their order in a file never matters.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace akin::data {
+
+struct Record {
+  std::string query, positive;         // valid UTF-8
+  std::vector<std::string> negatives;  // valid UTF-8
+  std::optional<float> label;          // graded or binary pairs
+  std::vector<float> scores;           // of a teacher: the positive's, then each negative's
+  std::string task, source;
+  uint64_t row = 0;  // line or row of its file; for messages only, never written
+
+  void clear() {
+    query.clear();
+    positive.clear();
+    negatives.clear();
+    label.reset();
+    scores.clear();
+    task.clear();
+    source.clear();
+    row = 0;
+  }
+};
+
+}  // namespace akin::data
