@@ -1,6 +1,8 @@
 // See fold.h. ASCII and the common ideographs take short ways round the Unicode tables.
 #include "data/fold.h"
 
+#include <array>
+
 #include "base/hash.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
@@ -8,10 +10,16 @@
 namespace akin::data {
 namespace {
 
-constexpr char lower_ascii(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+// ASCII: white space is a space, capitals are small.
+constexpr std::array<char, 128> folded_table() {
+  std::array<char, 128> out{};
+  for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<char>(i);
+  for (char c = 'A'; c <= 'Z'; ++c) out[static_cast<size_t>(c)] = static_cast<char>(c - 'A' + 'a');
+  for (char c = '\t'; c <= '\r'; ++c) out[static_cast<size_t>(c)] = ' ';
+  return out;
 }
-constexpr bool ascii_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+constexpr std::array<char, 128> kFolded = folded_table();
+
 constexpr bool ascii_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
@@ -30,40 +38,46 @@ Class class_of(char32_t c) {
 
 }  // namespace
 
+// Every byte is written and counts unless it is a space behind a space: no branch for each word.
 void append_folded(std::string_view text, std::string& out) {
+  constexpr size_t kMostGrowth = 12;  // three characters of four bytes for one
   const size_t begin = out.size();
-  bool space = false;
-  const auto gap = [&] {
-    if (space && out.size() > begin) out += ' ';
-    space = false;
-  };
+  out.resize(begin + text.size() + kMostGrowth);
+  char* bytes = out.data();  // a local: stores of char may alias anything else
+  size_t at = begin;
+  char last = ' ';
   const char* p = text.data();
   const char* const end = p + text.size();
   while (p < end) {
     if (static_cast<unsigned char>(*p) < 0x80) {
-      if (ascii_space(*p)) {
-        space = true;
-      } else {
-        if (space) gap();
-        out += lower_ascii(*p);
-      }
-      ++p;
+      const char c = kFolded[static_cast<unsigned char>(*p++)];
+      bytes[at] = c;
+      at += static_cast<size_t>(c != ' ' || last != ' ');
+      last = c;
       continue;
     }
-    const char* const at = p;
+    const size_t needed = at + static_cast<size_t>(end - p) + kMostGrowth;
+    if (needed > out.size()) {
+      out.resize(needed + needed / 4);
+      bytes = out.data();
+    }
     const char32_t c = text::next_code_point(p);
     if (common_ideograph(c)) {
-      gap();
-      out.append(at, static_cast<size_t>(p - at));
+      at += text::encode_utf8(c, bytes + at);
+      last = 0;
     } else if (text::is_white_space(c)) {
-      space = true;
+      bytes[at] = ' ';
+      at += static_cast<size_t>(last != ' ');
+      last = ' ';
     } else {
-      gap();
       char32_t lower[3];
       const uint32_t count = text::to_lower(c, lower);
-      for (uint32_t i = 0; i < count; ++i) text::append_utf8(lower[i], out);
+      for (uint32_t i = 0; i < count; ++i) at += text::encode_utf8(lower[i], bytes + at);
+      last = 0;
     }
   }
+  if (at > begin && last == ' ') --at;
+  out.resize(at);
 }
 
 void split_words(std::string_view folded, std::vector<std::string_view>& out) {

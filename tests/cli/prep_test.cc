@@ -1,0 +1,124 @@
+// akin prep end to end: dirty pairs in, clean ones out; the report, bad rows, evaluation texts, a
+// run that is killed.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "run_program.h"
+
+namespace akin::cli_test {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kPairs =
+    "{\"query\":\" What is  red?\",\"pos\":[\"A colour.\"],\"neg\":[\"A fish.\"]}\n"
+    "{\"query\":\"what is red?\",\"pos\":[\"a COLOUR.\"],\"neg\":[\"a fish.\"]}\n"
+    "{\"query\":\"same\",\"pos\":[\"Same\"],\"neg\":[]}\n"
+    "{\"query\":\"\",\"pos\":[\"x\"],\"neg\":[]}\n"
+    "{\"query\":\"Who plays?\",\"pos\":[\"A man is playing a guitar.\"],\"neg\":[]}\n"
+    "{\"query\":\"last\",\"pos\":[\"one\",\"two\"],\"neg\":[]}\n";
+
+std::string many_pairs(size_t count) {
+  std::string out;
+  for (size_t i = 0; i < count; ++i) {
+    const std::string n = std::to_string(i * 7919 % (count / 2 + 1));
+    out += R"({"text":"question number )" + n + R"(","text_pos":"answer )" + n + "\"}\n";
+  }
+  return out;
+}
+
+TEST(PrepCommand, CleansAndReports) {
+  const TemporaryFolder folder;
+  const auto in = folder.write("pairs.jsonl", kPairs);
+  const auto eval = folder.write("sts.tsv", "s1\ts2\na man is playing a guitar\tx y z\n");
+  const auto out = folder.file("clean.jsonl");
+  const auto done = run({"prep", in, "--out", out, "--eval-texts", eval});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(read(out),
+            "{\"query\":\"What is red?\",\"positive\":\"A colour.\",\"negatives\":[\"A fish.\"],"
+            "\"source\":\"pairs\"}\n"
+            "{\"query\":\"last\",\"positive\":\"one\",\"source\":\"pairs\"}\n"
+            "{\"query\":\"last\",\"positive\":\"two\",\"source\":\"pairs\"}\n");
+  EXPECT_NE(done.out.find("3 of 7 records stay"), std::string::npos) << done.out;
+  const auto removed = json::parse(read(out + ".removed.jsonl"));
+  EXPECT_EQ(removed["filter"], "contamination");
+  EXPECT_EQ(removed["row"], 5);
+  EXPECT_EQ(removed["record"]["query"], "Who plays?");
+  EXPECT_NE(removed["match"].get<std::string>().find("sts.tsv:2"), std::string::npos);
+  const auto report = json::parse(read(out + ".report.json"));
+  EXPECT_EQ(report["filters"].size(), 4U);
+  EXPECT_EQ(report["filters"][2]["reasons"]["repeated"]["samples"][0]["row"], 2);
+  EXPECT_EQ(folder.names(),
+            (std::vector<std::string>{"clean.jsonl", "clean.jsonl.config.json",
+                                      "clean.jsonl.removed.jsonl", "clean.jsonl.report.json",
+                                      "pairs.jsonl", "sts.tsv"}));
+}
+
+TEST(PrepCommand, ChecksWithoutWriting) {
+  const TemporaryFolder folder;
+  const auto in = folder.write("pairs.jsonl", kPairs);
+  const auto done = run({"prep", "--check", in});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_NE(done.out.find("query, pos, neg"), std::string::npos) << done.out;
+  EXPECT_NE(done.out.find("A fish."), std::string::npos) << done.out;
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"pairs.jsonl"});
+  const auto lines = run({"prep", "--check", "--json", in});
+  EXPECT_EQ(json::parse(lines.out.substr(0, lines.out.find('\n')))["negatives"][0], "A fish.");
+}
+
+TEST(PrepCommand, StopsAtBadRowsOrSkipsThem) {
+  const TemporaryFolder folder;
+  const auto in = folder.write("pairs.jsonl", std::string(kPairs) + "{\"query\":\n");
+  const auto out = folder.file("clean.jsonl");
+  const auto stopped = run({"prep", in, "--out", out});
+  EXPECT_EQ(stopped.code, 1);
+  EXPECT_NE(stopped.err.find("pairs.jsonl:7"), std::string::npos) << stopped.err;
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"pairs.jsonl"});
+  const auto skipped = run({"prep", in, "--out", out, "--skip-bad-rows", "--json"});
+  ASSERT_EQ(skipped.code, 0) << skipped.err;
+  const auto report = json::parse(skipped.out);
+  EXPECT_EQ(report["inputs"][0]["bad_rows"], 1);
+  EXPECT_NE(skipped.err.find("pairs.jsonl:7"), std::string::npos) << skipped.err;
+}
+
+TEST(PrepCommand, SaysWhatIsWrong) {
+  const TemporaryFolder folder;
+  const auto in = folder.write("pairs.jsonl", kPairs);
+  EXPECT_EQ(run({"prep", in}).code, 2);
+  EXPECT_EQ(run({"prep", "--out", folder.file("x.jsonl")}).code, 2);
+  const auto unknown = run({"prep", in, "--out", folder.file("x"), "--filters", "dedupe"});
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_NE(unknown.err.find("normalise, length, overlap, dedup, contamination"), std::string::npos)
+      << unknown.err;
+  EXPECT_EQ(run({"prep", folder.file("none.jsonl"), "--out", folder.file("x")}).code, 1);
+  const auto list = run({"prep", "--list"});
+  EXPECT_NE(list.out.find("contamination"), std::string::npos);
+  const auto full = run({.arguments = {"prep", "--check", in}, .stdout_to = "/dev/full"});
+  EXPECT_EQ(full.code, 1);
+}
+
+TEST(PrepCommand, EndsInTheSameBytesAfterBeingKilled) {
+  const TemporaryFolder folder;
+  const auto in = folder.write("pairs.jsonl", many_pairs(120'000));
+  const auto whole = folder.file("whole.jsonl"), out = folder.file("out.jsonl");
+  ASSERT_EQ(run({"prep", in, "--out", whole}).code, 0);
+  for (const int milliseconds : {5, 40, 80, 120, 160, 200, 240, 280}) {
+    const auto killed = run({.arguments = {"prep", in, "--out", out, "--threads", "2"},
+                             .while_running = [&](int process) {
+                               ::usleep(static_cast<useconds_t>(milliseconds) * 1000);
+                               ::kill(process, SIGKILL);
+                             }});
+    if (killed.code == 0) break;
+    ASSERT_EQ(killed.code, 128 + SIGKILL);
+  }
+  const auto done = run({"prep", in, "--out", out});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_TRUE(read(out) == read(whole));
+  EXPECT_FALSE(std::filesystem::exists(out + ".work"));
+}
+
+}  // namespace
+}  // namespace akin::cli_test
