@@ -21,7 +21,7 @@ LabelColumn read_labels(std::string_view role, const Slice& slice, const TaskCon
   context.data.each_row(role, slice, columns, [&](auto values, const auto& reader) {
     auto label = mapped_label(context.spec, text_of(values[0], reader, columns[0]));
     if (!label) return;
-    out.where.try_emplace(*label, reader.where());
+    if (out.where.count(*label) == 0) out.where.emplace(*label, reader.where());
     out.values.push_back(std::move(*label));
   });
   if (out.where.size() < 2) {

@@ -1,6 +1,10 @@
 #include "eval/runner.h"
 
+#include <signal.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <limits>
 #include <set>
@@ -67,6 +71,24 @@ void add_counts(CachedEncoder::Counts& to, const CachedEncoder::Counts& from) {
   to.seconds += from.seconds;
 }
 
+// Removes "<name>.<process>.tmp" of processes that are gone: a write that was killed. Other names
+// are left alone; they may be of a run on another machine.
+void remove_leftovers(const fs::path& folder, const std::string& name) {
+  std::error_code error;
+  std::vector<fs::path> dead;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string file = it->path().filename().string();
+    std::string_view rest = file;
+    if (!rest.starts_with(name + ".") || !rest.ends_with(".tmp")) continue;
+    rest = rest.substr(name.size() + 1, rest.size() - name.size() - 5);
+    pid_t process = 0;
+    const auto [stop, failed] = std::from_chars(rest.data(), rest.data() + rest.size(), process);
+    if (failed != std::errc() || stop != rest.data() + rest.size() || process <= 0) continue;
+    if (::kill(process, 0) != 0 && errno == ESRCH) dead.push_back(it->path());
+  }
+  for (const auto& path : dead) fs::remove(path, error);
+}
+
 // Errors that stop the whole run, not one task.
 bool ends_run(ErrorKind kind) {
   return kind == ErrorKind::interrupted || kind == ErrorKind::internal || kind == ErrorKind::device;
@@ -123,7 +145,7 @@ fs::path Runner::folder(const std::string& experiment) const {
   return store::result_folder(options_.out, options_.model_name, options_.revision, experiment);
 }
 
-std::vector<Runner::Variant> Runner::variants(const TaskSpec& spec, const RunModel& model) const {
+std::vector<Runner::Variant> Runner::variants(const RunModel& model) const {
   std::vector<Variant> out;
   for (const size_t dims : options_.dims) {
     Variant& variant = out.emplace_back();
@@ -133,7 +155,6 @@ std::vector<Runner::Variant> Runner::variants(const TaskSpec& spec, const RunMod
     if (dims != model.encoder->dim()) parts.push_back(fmt::format("dims-{}", dims));
     variant.experiment = fmt::format("{}", fmt::join(parts, "-"));
     variant.folder = folder(variant.experiment);
-    if (options_.resume) variant.resumed = load(spec, model, variant);
   }
   return out;
 }
@@ -161,6 +182,7 @@ Json Runner::facts(const TaskSpec& spec, const RunModel& model, size_t dims) con
               {"parameters", info.parameters}};
   if (!prompts.empty()) out["prompts"] = std::move(prompts);
   if (!adapters.empty()) out["adapters"] = std::move(adapters);
+  for (const auto& name : spec.subtasks) out["parts"].push_back(spec_hash(subtask(spec, name)));
   return out;
 }
 
@@ -182,6 +204,10 @@ bool Runner::load(const TaskSpec& spec, const RunModel& model, Variant& variant)
 
 void Runner::save(const TaskSpec& spec, const RunModel& model, Variant& variant) const {
   fs::create_directories(variant.folder);
+  remove_leftovers(variant.folder, "model_meta.json");
+  remove_leftovers(variant.folder, spec.name + ".json");
+  const fs::path items_path = store::item_scores_path(variant.folder, spec.name);
+  remove_leftovers(items_path.parent_path(), items_path.filename().string());
   write_meta(model, variant);
   std::vector<store::ItemScores> items = variant.items;
   if (!items.empty()) store::write_item_scores(variant.folder, spec.name, items);
@@ -260,17 +286,26 @@ void Runner::evaluate(const TaskSpec& spec, const RunModel& model,
   }
 }
 
+// The task of this run with that name, else the one that is built in: for that one, settings that
+// were given to the mean hold.
+TaskSpec Runner::subtask(const TaskSpec& spec, const std::string& name) const {
+  const auto own = std::find_if(tasks_.begin(), tasks_.end(),
+                                [&](const auto& task) { return task.name == name; });
+  const bool given = own != tasks_.end();
+  TaskSpec part = given ? *own : builtin_task(name);
+  if (!given) inherit_settings(part, spec);
+  if (!part.subtasks.empty()) {
+    throw_error(ErrorKind::usage, spec.where, "subtask {} has subtasks itself", quote(name));
+  }
+  if (part.main_score.empty()) part.main_score = make_task(part.type)->default_main_score();
+  return part;
+}
+
 void Runner::average_subtasks(const TaskSpec& spec, const RunModel& model,
                               std::span<Variant* const> missing, const RunEvents& events) {
   std::vector<std::vector<Variant>> parts;
   for (const auto& name : spec.subtasks) {
-    const auto own = std::find_if(tasks_.begin(), tasks_.end(),
-                                  [&](const auto& task) { return task.name == name; });
-    TaskSpec part = own == tasks_.end() ? builtin_task(name) : *own;
-    if (!part.subtasks.empty()) {
-      throw_error(ErrorKind::usage, spec.where, "subtask {} has subtasks itself", quote(name));
-    }
-    if (part.main_score.empty()) part.main_score = make_task(part.type)->default_main_score();
+    const TaskSpec part = subtask(spec, name);
     parts.push_back(run_task(part, model, events));
     for (const auto& variant : parts.back()) {
       if (!variant.error.empty()) throw_error(ErrorKind::not_found, name, "{}", variant.error);
@@ -299,13 +334,14 @@ void Runner::average_subtasks(const TaskSpec& spec, const RunModel& model,
 
 std::vector<Runner::Variant> Runner::run_task(const TaskSpec& spec, const RunModel& model,
                                               const RunEvents& events) {
-  auto out = variants(spec, model);
-  std::vector<Variant*> missing;
-  for (auto& variant : out) {
-    if (!variant.resumed) missing.push_back(&variant);
-  }
-  if (missing.empty()) return out;
+  auto out = variants(model);
   try {
+    std::vector<Variant*> missing;
+    for (auto& variant : out) {
+      variant.resumed = options_.resume && load(spec, model, variant);
+      if (!variant.resumed) missing.push_back(&variant);
+    }
+    if (missing.empty()) return out;
     const auto start = std::chrono::steady_clock::now();
     if (spec.subtasks.empty()) {
       evaluate(spec, model, missing, events);
@@ -321,7 +357,9 @@ std::vector<Runner::Variant> Runner::run_task(const TaskSpec& spec, const RunMod
     }
   } catch (const Error& error) {
     if (ends_run(error.kind())) throw;
-    for (auto* variant : missing) variant->error = error.what();
+    for (auto& variant : out) {
+      if (!variant.resumed) variant.error = error.what();
+    }
   }
   add_counts(counts_, model.encoder->take_counts());
   return out;

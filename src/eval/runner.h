@@ -4,7 +4,7 @@
 // Files: <out>/results/<model>/<revision>/<Task>.json, model_meta.json, items/<Task>.jsonl; other
 // precisions and dims under experiments/<name>/. A task's files appear only when it is complete, so
 // a killed run loses the task it was in, and a resumed one writes the same bytes but for times and
-// dates.
+// dates, and removes what the killed one left half-written.
 #pragma once
 
 #include <cstdint>
@@ -79,7 +79,8 @@ class Runner {
                 const RunEvents& events);
   void average_subtasks(const TaskSpec& spec, const RunModel& model,
                         std::span<Variant* const> missing, const RunEvents& events);
-  std::vector<Variant> variants(const TaskSpec& spec, const RunModel& model) const;
+  std::vector<Variant> variants(const RunModel& model) const;  // nothing loaded
+  TaskSpec subtask(const TaskSpec& spec, const std::string& name) const;
   bool load(const TaskSpec& spec, const RunModel& model, Variant& variant) const;
   void save(const TaskSpec& spec, const RunModel& model, Variant& variant) const;
   nlohmann::ordered_json facts(const TaskSpec& spec, const RunModel& model, size_t dims) const;

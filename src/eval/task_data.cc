@@ -1,6 +1,8 @@
 #include "eval/task_data.h"
 
 #include <algorithm>
+#include <functional>
+#include <set>
 
 #include "base/error.h"
 #include "base/progress.h"
@@ -18,6 +20,23 @@ std::string fill(std::string pattern, const Slice& slice) {
   replace("{split}", slice.split);
   replace("{subset}", slice.subset.name);
   return pattern;
+}
+
+// Why a slice has no rows. `languages`: those of the rows that are there, when the file is one for
+// all subsets.
+[[noreturn]] void throw_no_rows(const TaskSpec& spec, const Slice& slice,
+                                const std::filesystem::path& path,
+                                const std::set<std::string, std::less<>>& languages) {
+  if (!languages.empty()) {
+    throw_error(ErrorKind::bad_format, path.string(),
+                "no row of subset \"{}\" for split \"{}\" of task {}; the rows' languages are {}: "
+                "name the subset as the file does, or its column with columns.lang",
+                slice.subset.name, slice.split, spec.name, fmt::join(languages, ", "));
+  }
+  throw_error(ErrorKind::bad_format, path.string(),
+              "no rows for split \"{}\", subset \"{}\" of task {}; an empty split cannot be "
+              "scored: complete the file, or leave the split out of the task",
+              slice.split, slice.subset.name, spec.name);
 }
 
 bool has_config(const store::DatasetFolder& folder, std::string_view config) {
@@ -60,18 +79,25 @@ std::filesystem::path TaskData::named_file(const std::string& relative) const {
   return path_ / clean;
 }
 
+// Several subsets in a file whose name does not tell them apart: a column does.
+TaskData::Files TaskData::named_rows(const std::string& pattern, const Slice& slice) const {
+  const bool shared = spec_.subsets.size() > 1 && pattern.find("{subset}") == std::string::npos;
+  return {{named_file(fill(pattern, slice))}, shared};
+}
+
 TaskData::Files TaskData::find(std::string_view role, const Slice& slice) const {
   const auto named = spec_.files.find(std::string(role));
-  if (named != spec_.files.end()) return {{named_file(fill(named->second, slice))}};
   const std::string& subset = slice.subset.name;
   if (role == "rows" || role == "train") {
     const std::string& split = role == "train" ? spec_.train_split : slice.split;
+    if (named != spec_.files.end()) return named_rows(named->second, slice);
     if (const auto rows = spec_.files.find("rows"); rows != spec_.files.end()) {
-      return {{named_file(fill(rows->second, {split, slice.subset}))}};
+      return named_rows(rows->second, {split, slice.subset});
     }
     if (has_config(folder_, subset)) return {folder_.find(subset, split)};
     return {folder_.find("default", split), subset != "default"};
   }
+  if (named != spec_.files.end()) return {{named_file(fill(named->second, slice))}};
   std::vector<std::string> configs;
   if (subset != "default") configs.push_back(fmt::format("{}-{}", subset, role));
   configs.emplace_back(role);
@@ -100,30 +126,33 @@ TaskData::Files TaskData::files(std::string_view role, const Slice& slice) const
 
 void TaskData::each_row(std::string_view role, const Slice& slice,
                         std::span<const std::string> columns, const OnRow& on_row) const {
+  constexpr size_t kMostLanguages = 24;  // named in a message
   const Files found = files(role, slice);
+  const std::string language = column(spec_, "lang", "lang|language");
   std::vector<std::string> wanted(columns.begin(), columns.end());
-  if (found.by_language) wanted.emplace_back("lang|language");
+  if (found.by_language) wanted.push_back(language);
   std::vector<store::Value> values(wanted.size());
-  uint64_t rows = 0;
+  std::set<std::string, std::less<>> languages;
+  uint64_t rows = 0, kept = 0;
   std::string scratch;
   for (const auto& path : found.paths) {
     const auto reader = store::open_rows(path, wanted);
     while (reader->next(values)) {
       if (++rows % 4096 == 0) check_interrupted();
-      if (found.by_language &&
-          store::as_text(values.back(), *reader, "lang", scratch) != slice.subset.name) {
-        --rows;
-        continue;
+      if (found.by_language) {
+        const auto of_row = store::as_text(values.back(), *reader, language, scratch);
+        if (of_row != slice.subset.name) {
+          if (languages.size() < kMostLanguages && !languages.contains(of_row)) {
+            languages.emplace(of_row);
+          }
+          continue;
+        }
       }
+      ++kept;
       on_row(std::span<const store::Value>(values).first(columns.size()), *reader);
     }
   }
-  if (rows == 0) {
-    throw_error(ErrorKind::bad_format, found.paths.front().string(),
-                "no rows for split \"{}\", subset \"{}\" of task {}; an empty split cannot be "
-                "scored: complete the file, or leave the split out of the task",
-                slice.split, slice.subset.name, spec_.name);
-  }
+  if (kept == 0) throw_no_rows(spec_, slice, found.paths.front(), languages);
 }
 
 std::string text_of(const store::Value& value, const store::RowReader& reader,

@@ -31,7 +31,9 @@ class TaskData {
 
   struct Files {
     std::vector<std::filesystem::path> paths;
-    bool by_language = false;  // one file for all subsets: rows whose `lang` is the subset's name
+    // One file for all subsets: the rows of this one are those whose column "lang" (or as
+    // columns.lang names it) holds the subset's name.
+    bool by_language = false;
   };
   // find(): no paths when there are none; files(): Errors not_found, says how to name them.
   Files find(std::string_view role, const Slice& slice) const;
@@ -46,6 +48,7 @@ class TaskData {
 
  private:
   std::filesystem::path named_file(const std::string& relative) const;
+  Files named_rows(const std::string& pattern, const Slice& slice) const;
 
   const TaskSpec& spec_;
   std::filesystem::path path_;

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -48,6 +49,20 @@ struct Setter {
   }
 };
 
+struct Lister {
+  std::vector<std::pair<std::string, std::string>> settings;  // name, text
+  template <typename T>
+  void operator()(std::string_view field, T& member) {
+    settings.emplace_back(field, fmt::format("{}", member));
+  }
+};
+
+std::vector<std::pair<std::string, std::string>> list_settings(TaskSpec spec) {
+  Lister out;
+  spec.settings(out);
+  return std::move(out.settings);
+}
+
 struct HashVisitor {
   Hasher& hasher;
   template <typename T>
@@ -84,6 +99,13 @@ void set_setting(TaskSpec& spec, std::string_view name, std::string_view value,
   if (setter.found) return;
   throw_error(ErrorKind::usage, where, "{} is not a setting of a task; the settings are {}",
               quote(name), fmt::join(setter.known, ", "));
+}
+
+void inherit_settings(TaskSpec& to, const TaskSpec& from) {
+  const auto plain = list_settings({}), given = list_settings(from);
+  for (size_t i = 0; i < given.size(); ++i) {
+    if (given[i] != plain[i]) set_setting(to, given[i].first, given[i].second, from.where);
+  }
 }
 
 std::vector<SubsetSpec> resolved_subsets(const TaskSpec& spec) {

@@ -89,6 +89,9 @@ struct TaskSpec {
 void set_setting(TaskSpec& spec, std::string_view name, std::string_view value,
                  std::string_view where);
 
+// Sets on `to` every setting of `from` that is not at its default.
+void inherit_settings(TaskSpec& to, const TaskSpec& from);
+
 // subsets, or the one that an empty list stands for, with languages filled in.
 std::vector<SubsetSpec> resolved_subsets(const TaskSpec& spec);
 

@@ -3,72 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
-#include <fstream>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "eval/benchmarks.h"
-#include "eval/cached_encoder.h"
-#include "eval/embedding_cache.h"
-#include "eval/runner.h"
-#include "eval/task.h"
-#include "eval/task_data.h"
-#include "eval/task_file.h"
-#include "eval/test_encoder.h"
+#include "eval/test_task.h"
 
 namespace akin::eval {
 namespace {
-
-namespace fs = std::filesystem;
-
-class TaskTest : public ::testing::Test {
- protected:
-  TaskTest() {
-    std::string name = (fs::temp_directory_path() / "akin_task_XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    folder_ = name;
-    fs::create_directories(folder_ / "set");
-  }
-  ~TaskTest() override { fs::remove_all(folder_); }
-  void write(const std::string& name, const std::string& bytes) const {
-    fs::create_directories((folder_ / "set" / name).parent_path());
-    std::ofstream(folder_ / "set" / name, std::ios::binary) << bytes;
-  }
-  // The scores of the only slice of a task written in TOML, by dims.
-  std::vector<Scores> score(const std::string& toml, std::vector<size_t> dims = {8}) {
-    const TaskSpec spec = spec_of(toml);
-    CachedEncoder encoder(encoder_, nullptr);
-    const TaskData data(spec, folder_);
-    TaskContext context{spec, data, encoder, pool_, dims, {}};
-    return make_task(spec.type)->evaluate({spec.splits[0], resolved_subsets(spec)[0]}, context);
-  }
-  static TaskSpec spec_of(const std::string& toml) {
-    TaskSpec spec = parse_task_file("[[task]]\nname = \"T\"\n" + toml, "tasks.toml").at(0);
-    if (spec.main_score.empty()) spec.main_score = make_task(spec.type)->default_main_score();
-    return spec;
-  }
-  double metric(const std::string& toml, const std::string& name) {
-    return score(toml).at(0).metrics.at(name).get<double>();
-  }
-  // The message of the error that scoring ends in.
-  std::string error_of(const std::string& toml) {
-    try {
-      score(toml);
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
-  }
-  fs::path folder_;
-  WordEncoder encoder_{8};
-  ThreadPool pool_{2};
-};
-
-void expect_words(const std::string& message, std::initializer_list<const char*> words) {
-  for (const char* word : words) {
-    EXPECT_NE(message.find(word), std::string::npos) << "no \"" << word << "\" in: " << message;
-  }
-}
 
 const std::string kSts = "type = \"STS\"\ndataset = \"set\"\n";
 
@@ -199,8 +142,65 @@ TEST_F(TaskTest, ClusteringBothWays) {
   }
   write("test.jsonl", rows);
   const auto fast = score(toml + "max_fraction = 0\nmax_documents = 64\n").at(0);
-  EXPECT_EQ(fast.metrics.at("v_measures").at("Level 0").size(), 10U);
-  EXPECT_NEAR(fast.metrics.at("v_measure").get<double>(), 1, 1e-12);
+  for (const char* lists : {"v_measures", "ami_scores"}) {
+    EXPECT_EQ(fast.metrics.at(lists).at("Level 0").size(), 10U) << lists;
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, value] : fast.metrics.items()) names.push_back(name);
+  EXPECT_EQ(names, (std::vector<std::string>{"v_measures", "v_measure", "v_measure_std",
+                                             "ami_scores", "ami", "ami_std"}));
+  for (const char* name : {"v_measure", "ami"}) {
+    EXPECT_NEAR(fast.metrics.at(name).get<double>(), 1, 1e-12) << name;
+    EXPECT_NEAR(fast.metrics.at(std::string(name) + "_std").get<double>(), 0, 1e-12) << name;
+  }
+  EXPECT_FALSE(legacy.metrics.contains("ami"));
+}
+
+// Labels that the vectors know nothing of: adjusted for chance there is no agreement, while the
+// V-measure of many small clusters is far from 0. Two levels, one of them absent in some rows.
+TEST_F(TaskTest, AdjustedMutualInformationIsFreeOfChance) {
+  std::string rows;
+  const std::string texts[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+  for (size_t i = 0; i < 240; ++i) {
+    const std::string label = std::to_string(i * 2654435761U % 97 % 8);
+    rows += "{\"text\":\"" + texts[i % 8] + "\",\"label\":[\"" + label + "\"" +
+            (i % 2 == 0 ? ",\"" + texts[i % 8] + "\"" : "") + "]}\n";
+  }
+  write("test.jsonl", rows);
+  const std::string toml =
+      "type = \"Clustering\"\ndataset = \"set\"\nmax_fraction = 0\nmax_documents = 60\n";
+  const auto scores = score(toml).at(0);
+  const auto mean_of_level = [&](const char* lists, const char* level) {
+    double sum = 0;
+    for (const auto& value : scores.metrics.at(lists).at(level)) sum += value.get<double>();
+    return sum / 10;
+  };
+  EXPECT_LT(std::abs(mean_of_level("ami_scores", "Level 0")), 0.1);
+  EXPECT_GT(mean_of_level("v_measures", "Level 0"), 0.15);
+  EXPECT_GT(mean_of_level("ami_scores", "Level 1"), 0.8);
+  EXPECT_NEAR(scores.metrics.at("ami").get<double>(),
+              (mean_of_level("ami_scores", "Level 0") + mean_of_level("ami_scores", "Level 1")) / 2,
+              1e-12);
+  const auto by_ami = score(toml + "main_score = \"ami\"\n").at(0);
+  ASSERT_EQ(by_ami.items->values.size(), 20U);
+  EXPECT_NEAR(by_ami.items->values[3],
+              by_ami.metrics.at("ami_scores").at("Level 0").at(3).get<double>(), 1e-12);
+}
+
+TEST_F(TaskTest, ClusteringNamesALabelThatOccursOnce) {
+  std::string rows;
+  for (int i = 0; i < 20; ++i) {
+    rows +=
+        i % 2 == 0 ? "{\"text\":\"a\",\"label\":\"x\"}\n" : "{\"text\":\"c\",\"label\":\"y\"}\n";
+  }
+  write("test.jsonl", rows + "{\"text\":\"d\",\"label\":\"rare\"}\n" + rows);
+  const std::string toml =
+      "type = \"Clustering\"\ndataset = \"set\"\nmax_fraction = 0\nmax_documents = 32\n";
+  EXPECT_EQ(error_of(toml), "no error");
+  const std::string draw = toml + "subsample = 30\n";
+  expect_words(error_of(draw), {"test.jsonl:21", "rare", "once", "delete this row"});
+  EXPECT_EQ(error_of(draw + "drop_single_labels = true\n"), "no error");
+  EXPECT_EQ(error_of(draw + "stratified = false\n"), "no error");
 }
 
 TEST_F(TaskTest, NegationAgainstHandComputedShares) {
@@ -244,45 +244,6 @@ TEST_F(TaskTest, LongContextIsTheSameForEveryRun) {
       "documents = 20\nqueries = 10\n";
   EXPECT_EQ(metric(toml, "ndcg_at_10"), metric(toml, "ndcg_at_10"));
   expect_words(error_of("type = \"LongContext\"\ngenerate = \"passkey\"\n"), {"test_4096"});
-}
-
-TEST_F(TaskTest, RunnerResumesToTheSameFiles) {
-  write("test.jsonl",
-        "{\"sentence1\":\"a b\",\"sentence2\":\"a b\",\"score\":5}\n"
-        "{\"sentence1\":\"a b\",\"sentence2\":\"a c\",\"score\":3}\n"
-        "{\"sentence1\":\"a b\",\"sentence2\":\"d e\",\"score\":0}\n");
-  const std::vector<TaskSpec> tasks = {spec_of(kSts)};
-  RunOptions options;
-  options.data = folder_;
-  options.out = folder_ / "out";
-  options.model_name = "test/words";
-  options.dims = {8, 4};
-  CachedEncoder encoder(encoder_, nullptr);
-  const auto first = Runner({{&encoder, "f32"}}, options, pool_).run(tasks, {});
-  ASSERT_EQ(first.size(), 2U);
-  EXPECT_FALSE(first[0].resumed);
-  EXPECT_EQ(first[1].experiment, "dims-4");
-  const auto again = Runner({{&encoder, "f32"}}, options, pool_).run(tasks, {});
-  EXPECT_TRUE(again[0].resumed && again[1].resumed);
-  EXPECT_EQ(again[0].score, first[0].score);
-  std::vector<TaskSpec> changed = tasks;
-  changed[0].main_score = "cosine_pearson";
-  EXPECT_FALSE(Runner({{&encoder, "f32"}}, options, pool_).run(changed, {})[0].resumed);
-  std::ofstream(first[0].path) << "{";  // torn: computed again
-  EXPECT_FALSE(Runner({{&encoder, "f32"}}, options, pool_).run(tasks, {})[0].resumed);
-}
-
-TEST_F(TaskTest, RunnerGoesOnAfterATaskWithoutData) {
-  std::vector<TaskSpec> tasks = {spec_of("type = \"STS\"\ndataset = \"absent\"\n")};
-  RunOptions options;
-  options.data = folder_;
-  options.out = folder_ / "out";
-  options.model_name = "words";
-  CachedEncoder encoder(encoder_, nullptr);
-  const auto runs = Runner({{&encoder, "f32"}}, options, pool_).run(tasks, {});
-  ASSERT_EQ(runs.size(), 1U);
-  EXPECT_FALSE(runs[0].score);
-  expect_words(runs[0].error, {"absent"});
 }
 
 TEST(Benchmarks, HaveTheTasksTheyShould) {

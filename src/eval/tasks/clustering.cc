@@ -6,8 +6,10 @@
 // Data      rows of sentences, labels: lists (legacy), or one text and a label or a list of labels,
 //           one for each level.
 // Options   legacy, subsample, stratified, max_fraction, max_documents, drop_single_labels.
-// Returns   v_measure, v_measure_std, v_measures; main v_measure.
-// Errors    bad_format when lists of a row differ in length, or there are too few documents.
+// Returns   v_measures, v_measure, v_measure_std, and unless legacy the same of adjusted mutual
+//           information: ami_scores, ami, ami_std; main v_measure.
+// Errors    bad_format when lists of a row differ in length, a label of a stratified draw occurs
+//           once, or there are too few documents.
 // Source    mteb 2.20 AbsTaskClusteringLegacy and AbsTaskClustering with scikit-learn 1.3 to 1.6.
 #include <algorithm>
 #include <map>
@@ -33,6 +35,14 @@ constexpr size_t kLegacyBatch = 500, kFastBatch = 512;
 struct Documents {
   std::vector<std::string> texts;
   std::vector<std::vector<std::string>> labels;  // one for each level
+  std::map<std::string, std::string> where;      // first-level label -> place of its first document
+
+  void add(std::string text, std::vector<std::string> levels, const store::RowReader& reader) {
+    const std::string first = levels.empty() ? "" : levels[0];
+    if (where.count(first) == 0) where.emplace(first, reader.where());
+    texts.push_back(std::move(text));
+    labels.push_back(std::move(levels));
+  }
 };
 
 // One row: a text and its label, or lists of both.
@@ -40,8 +50,8 @@ void read_row(std::span<const store::Value> values, const store::RowReader& read
               const std::string* columns, Documents& out) {
   using Kind = store::Value::Kind;
   if (values[0].kind != Kind::list) {
-    out.texts.push_back(text_of(values[0], reader, columns[0]));
-    out.labels.push_back(texts_of(values[1], reader, columns[1]));
+    out.add(text_of(values[0], reader, columns[0]), texts_of(values[1], reader, columns[1]),
+            reader);
     return;
   }
   const auto labels = store::as_list(values[1], reader, columns[1]);
@@ -52,8 +62,8 @@ void read_row(std::span<const store::Value> values, const store::RowReader& read
                 columns[0], values[0].list.size(), columns[1], labels.size());
   }
   for (size_t i = 0; i < labels.size(); ++i) {
-    out.texts.push_back(text_of(values[0].list[i], reader, columns[0]));
-    out.labels.push_back(texts_of(labels[i], reader, columns[1]));
+    out.add(text_of(values[0].list[i], reader, columns[0]), texts_of(labels[i], reader, columns[1]),
+            reader);
   }
 }
 
@@ -70,6 +80,7 @@ std::vector<Documents> read_sets(const Slice& slice, const TaskContext& context)
 
 void keep(Documents& documents, const std::vector<size_t>& rows) {
   Documents out;
+  out.where = std::move(documents.where);
   for (const size_t row : rows) {
     out.texts.push_back(std::move(documents.texts[row]));
     out.labels.push_back(std::move(documents.labels[row]));
@@ -97,14 +108,15 @@ void draw_subsample(Documents& documents, const TaskSpec& spec) {
   }
   std::vector<std::string_view> labels;
   LabelColumn column;
+  column.where = documents.where;
   for (const auto& list : documents.labels) {
     if (list.empty()) {
-      throw_error(ErrorKind::bad_format, spec.where, "a document has no label; drop it");
+      throw_error(ErrorKind::bad_format, documents.where.at(""),
+                  "the document has no label, and the stratified draw of subsample needs one: "
+                  "delete the row, or give it a label");
     }
     labels.emplace_back(list[0]);
     column.values.push_back(list[0]);
-    column.where.try_emplace(list[0],
-                             fmt::format("{}, document {}", spec.name, column.values.size()));
   }
   check_no_single_label(column, "subsample");
   keep(documents, stratified_subsample(labels, spec.subsample));
@@ -228,8 +240,11 @@ class ClusteringTask final : public Task {
     return out;
   }
 
-  static double cluster(const Level& level, const std::vector<size_t>& rows,
-                        MatView<const float> vectors, const TaskContext& context) {
+  struct Agreement {
+    double v = 0, ami = 0;
+  };
+  static Agreement cluster(const Level& level, const std::vector<size_t>& rows,
+                           MatView<const float> vectors, const TaskContext& context) {
     Mat<float> x(rows.size(), vectors.cols());
     std::vector<int32_t> truth;
     for (size_t i = 0; i < rows.size(); ++i) {
@@ -238,32 +253,47 @@ class ClusteringTask final : public Task {
     }
     const auto found =
         mini_batch_kmeans(x.view(), options_for(level.clusters, kFastBatch), context.pool);
-    return v_measure(truth, found.labels).v;
+    return {v_measure(truth, found.labels).v, adjusted_mutual_info(truth, found.labels)};
+  }
+
+  // By level, then the mean and the deviation over all draws of all levels.
+  static std::vector<double> add(const std::string& name, const std::string& lists_name,
+                                 const std::vector<std::vector<double>>& levels, Scores& out) {
+    std::vector<double> all;
+    nlohmann::ordered_json by_level;
+    for (size_t level = 0; level < levels.size(); ++level) {
+      by_level[fmt::format("Level {}", level)] = levels[level];
+      all.insert(all.end(), levels[level].begin(), levels[level].end());
+    }
+    out.metrics[lists_name] = std::move(by_level);
+    out.metrics[name] = mean_of(all);
+    out.metrics[name + "_std"] = deviation_of(all);
+    return all;
   }
 
   static Scores score_levels(const std::vector<Level>& levels, MatView<const float> vectors,
                              const TaskContext& context) {
-    Scores out;
-    std::vector<double> all;
-    nlohmann::ordered_json by_level;
+    std::vector<std::vector<double>> v(levels.size()), ami(levels.size());
     uint64_t done = 0;
     for (size_t level = 0; level < levels.size(); ++level) {
-      std::vector<double> values;
       for (const auto& rows : levels[level].draws) {
         check_interrupted();
-        values.push_back(cluster(levels[level], rows, vectors, context));
+        const Agreement found = cluster(levels[level], rows, vectors, context);
+        v[level].push_back(found.v);
+        ami[level].push_back(found.ami);
         if (context.progress) {
           context.progress({"clustering", ++done, levels.size() * kDraws, "draws"});
         }
       }
-      by_level[fmt::format("Level {}", level)] = values;
-      all.insert(all.end(), values.begin(), values.end());
     }
-    out.metrics["v_measures"] = std::move(by_level);
-    out.metrics["v_measure"] = mean_of(all);
-    out.metrics["v_measure_std"] = deviation_of(all);
-    out.items.emplace();
-    out.items->values = std::move(all);
+    Scores out;
+    auto v_values = add("v_measure", "v_measures", v, out);
+    auto ami_values = add("ami", "ami_scores", ami, out);
+    const std::string& main_score = context.spec.main_score;
+    if (main_score == "v_measure" || main_score == "ami") {
+      out.items.emplace();
+      out.items->values = std::move(main_score == "ami" ? ami_values : v_values);
+    }
     return out;
   }
 

@@ -3,13 +3,17 @@
 // Computes  similarity of each query with its candidates, and trec_eval's measures.
 // Data      corpus, queries, qrels and top_ranked (query-id, corpus-ids); or rows of query (a text,
 //           or several), positive and negative (lists), where rows that lack one of them are left
-//           out.
+//           out. Of more than 1000 candidates the best 1000 count.
 // Options   max_over_subqueries: query ids are <base>_<n>; a document's score for a base is its
 //           greatest over the sub-queries (MIND). allow_unknown_ids.
-// Returns   map_at_k, ndcg_at_k, ... (ranking.h); main map_at_1000.
-// Errors    bad_format for judgements or candidates of unknown ids, no row that can be scored.
+// Returns   map_at_k, ndcg_at_k, ... (ranking.h); main map_at_1000. Under max_over_subqueries these
+//           are of the bases, each name with that word in front; none of single sub-queries.
+// Errors    bad_format for judgements or candidates of unknown ids, a query without candidates, no
+//           row that can be scored.
 // Source    mteb 2.20 AbsTaskReranking.
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <unordered_map>
 
@@ -24,6 +28,7 @@ namespace akin::eval {
 namespace {
 
 constexpr size_t kChunkQueries = 16384;
+constexpr size_t kTopDocuments = 1000;
 
 // What both forms of the data come down to. A query may have several texts: the greatest score
 // counts.
@@ -59,7 +64,7 @@ Lists read_rows(const Slice& slice, const TaskContext& context) {
       for (size_t i = 0; i < documents.size(); ++i) {
         const auto doc = static_cast<uint32_t>(out.documents.size());
         out.corpus.ids.push_back(fmt::format("{}_{}_query{}_{:05}", kind, slice.split, number, i));
-        out.documents.push_back(std::move(documents[i]));
+        out.documents.emplace_back(strip(documents[i]));
         candidates.push_back(doc);
         judged.push_back({doc, relevance});
       }
@@ -100,12 +105,22 @@ void group_subqueries(Lists& lists) {
   }
 }
 
-Lists read_collections(const Slice& slice, const TaskContext& context) {
-  Lists out;
-  out.corpus = read_corpus_ids(slice, context);
-  each_document(slice, context, out.corpus,
-                [&](uint32_t, std::string text) { out.documents.push_back(std::move(text)); });
-  out.queries = read_queries(slice, context, out.corpus);
+// A query that is judged, but has nothing to rank, would count as 0.
+void check_candidates(const Lists& lists, const Slice& slice, const TaskContext& context) {
+  if (context.spec.allow_unknown_ids) return;
+  std::vector<bool> has(lists.groups.ids.size());
+  for (size_t q = 0; q < lists.candidates.size(); ++q) {
+    if (!lists.candidates[q].empty()) has[lists.group[q]] = true;
+  }
+  const auto without = std::find(has.begin(), has.end(), false);
+  if (without == has.end()) return;
+  throw_error(ErrorKind::bad_format, context.data.files("top_ranked", slice).paths.front().string(),
+              "query {} has judgements, but no candidates; add its row, delete its judgements, or "
+              "set allow_unknown_ids to count it as 0",
+              quote(lists.groups.ids[static_cast<size_t>(without - has.begin())]));
+}
+
+void read_candidates(const Slice& slice, const TaskContext& context, Lists& out) {
   std::unordered_map<std::string_view, size_t> numbers;
   for (size_t q = 0; q < out.queries.ids.size(); ++q) numbers.emplace(out.queries.ids[q], q);
   out.candidates.resize(out.queries.ids.size());
@@ -114,10 +129,11 @@ Lists read_collections(const Slice& slice, const TaskContext& context) {
   context.data.each_row("top_ranked", slice, columns, [&](auto values, const auto& reader) {
     const auto query = numbers.find(text_of(values[0], reader, columns[0]));
     if (query == numbers.end()) return;
+    auto& list = out.candidates[query->second];
     for (const auto& id : texts_of(values[1], reader, columns[1])) {
       const auto doc = out.corpus.numbers.find(id);
       if (doc != out.corpus.numbers.end()) {
-        out.candidates[query->second].push_back(doc->second);
+        list.push_back(doc->second);
       } else if (!context.spec.allow_unknown_ids) {
         throw_error(ErrorKind::bad_format, reader.where(),
                     "candidate {} is not in the corpus; complete the corpus, or set "
@@ -125,40 +141,67 @@ Lists read_collections(const Slice& slice, const TaskContext& context) {
                     quote(id));
       }
     }
-    auto& list = out.candidates[query->second];
     std::sort(list.begin(), list.end());
     list.erase(std::unique(list.begin(), list.end()), list.end());
   });
+}
+
+Lists read_collections(const Slice& slice, const TaskContext& context) {
+  Lists out;
+  out.corpus = read_corpus_ids(slice, context);
+  each_document(slice, context, out.corpus,
+                [&](uint32_t, std::string text) { out.documents.push_back(std::move(text)); });
+  out.queries = read_queries(slice, context, out.corpus);
+  read_candidates(slice, context, out);
   if (context.spec.max_over_subqueries) {
     group_subqueries(out);
   } else {
     out.groups.ids = out.queries.ids;
     out.groups.qrels = out.queries.qrels;
-    out.groups.unknown_docs = out.queries.unknown_docs;
     for (uint32_t q = 0; q < out.queries.ids.size(); ++q) out.group.push_back(q);
   }
   out.groups.unknown_docs = out.queries.unknown_docs;
+  check_candidates(out, slice, context);
   return out;
 }
 
 using Rankings = std::vector<std::vector<RankingScorer::Scored>>;
 
+void keep_best(std::vector<RankingScorer::Scored>& found, const Corpus& corpus) {
+  if (found.size() <= kTopDocuments) return;
+  const auto key = [](float score) {  // what is not a number stays, for the ranking to report
+    return std::isnan(score) ? std::numeric_limits<float>::infinity() : score;
+  };
+  std::nth_element(found.begin(), found.begin() + kTopDocuments, found.end(),
+                   [&](const auto& a, const auto& b) {
+                     const float left = key(a.score), right = key(b.score);
+                     return left != right ? left > right : corpus.ids[a.doc] > corpus.ids[b.doc];
+                   });
+  found.resize(kTopDocuments);
+}
+
 // Adds the scores of one query to its group's ranking; of equal documents the greater stays.
 void add_scores(const Lists& lists, size_t query, const float* vector,
                 MatView<const float> documents, Rankings& rankings) {
-  auto& ranking = rankings[lists.group[query]];
-  const bool first = ranking.empty();
-  std::unordered_map<uint32_t, size_t> places;
-  if (!first) {
-    for (size_t i = 0; i < ranking.size(); ++i) places.emplace(ranking[i].doc, i);
-  }
+  std::vector<RankingScorer::Scored> found;
+  found.reserve(lists.candidates[query].size());
   for (const uint32_t doc : lists.candidates[query]) {
-    const float score = dot(vector, documents.row(doc), documents.cols());
-    const auto it = places.find(doc);
+    found.push_back({dot(vector, documents.row(doc), documents.cols()), doc});
+  }
+  keep_best(found, lists.corpus);
+  auto& ranking = rankings[lists.group[query]];
+  if (ranking.empty()) {
+    ranking = std::move(found);
+    return;
+  }
+  std::unordered_map<uint32_t, size_t> places;
+  for (size_t i = 0; i < ranking.size(); ++i) places.emplace(ranking[i].doc, i);
+  for (const auto& hit : found) {
+    const auto it = places.find(hit.doc);
     if (it == places.end()) {
-      ranking.push_back({score, doc});
+      ranking.push_back(hit);
     } else {
-      ranking[it->second].score = std::max(ranking[it->second].score, score);
+      ranking[it->second].score = std::max(ranking[it->second].score, hit.score);
     }
   }
 }
