@@ -1,4 +1,5 @@
-// akin eval end to end on the shipped models: result files, resuming after a kill, errors.
+// akin eval end to end on the shipped models: result files, datasets in their layouts, resuming
+// after a kill, broken datasets.
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -65,7 +66,9 @@ std::map<std::string, std::string> results(const fs::path& out) {
   for (const auto& entry : fs::recursive_directory_iterator(out / "results")) {
     if (!entry.is_regular_file()) continue;
     const std::string name = fs::relative(entry.path(), out).string();
-    if (name.ends_with(".config.json") || name.ends_with("run_settings.jsonl")) continue;
+    if (name.find(".config.json") != name.npos || name.find("run_settings.jsonl") != name.npos) {
+      continue;  // of the run, not of a task
+    }
     std::istringstream lines(read(entry.path()));
     std::string line, kept;
     while (std::getline(lines, line)) {
@@ -117,26 +120,243 @@ TEST(Eval, CacheOrNotThreadsOrNotTheScoresAreTheSame) {
   EXPECT_FALSE(fs::exists(folder.path() / "one" / "cache"));
 }
 
+// Runs the command and kills it after a while; the exit code.
+int run_and_kill(const std::vector<std::string>& command, std::chrono::duration<double> delay,
+                 int signal) {
+  Invocation killed{.arguments = command};
+  killed.while_running = [&](int child) {
+    std::this_thread::sleep_for(delay);
+    ::kill(child, signal);
+  };
+  return run(killed).code;
+}
+
 TEST(Eval, KilledAtAnyMomentItResumesToTheSameFiles) {
   const TemporaryFolder folder;
-  const auto tasks = write_tasks(folder, 3000);
-  const auto whole = run(arguments(folder, tasks, "whole"));
+  const auto tasks = write_tasks(folder, 1500);
+  const auto command = [&](const std::string& out) {
+    auto words = arguments(folder, tasks, out);
+    words.insert(words.end(), {"--dims", "0,32"});
+    return words;
+  };
+  const auto start = std::chrono::steady_clock::now();
+  const auto whole = run(command("whole"));
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   ASSERT_EQ(whole.code, 0) << whole.err;
   const auto expected = results(folder.file("whole"));
-  EXPECT_GE(expected.size(), 8U);
+  EXPECT_GE(expected.size(), 18U);  // result and items of 4 tasks, model_meta; for both lengths
   int killed = 0;
-  for (int delay = 20; delay < 2000; delay = delay * 3 / 2) {
-    Invocation command{.arguments = arguments(folder, tasks, "torn")};
-    command.while_running = [delay](int child) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(delay));
-      ::kill(child, delay % 2 == 0 ? SIGKILL : SIGINT);
-    };
-    if (run(command).code != 0) ++killed;
+  constexpr int kMoments = 6;
+  for (int i = 1; i <= kMoments; ++i) {
+    SCOPED_TRACE(i);
+    const std::string out = "torn" + std::to_string(i);
+    // Twice: at a moment of its own, and on the way from there.
+    for (const double part : {1.0 * i / (kMoments + 1), 0.3}) {
+      if (run_and_kill(command(out), seconds * part, SIGKILL) == 128 + SIGKILL) ++killed;
+      for (const auto& [name, bytes] : results(folder.file(out))) {
+        if (name.ends_with(".tmp")) continue;
+        ASSERT_EQ(expected.count(name), 1U) << name;
+        EXPECT_EQ(bytes, expected.at(name)) << name;  // a file that is there is complete
+      }
+    }
+    const auto last = run(command(out));
+    ASSERT_EQ(last.code, 0) << last.err;
+    EXPECT_EQ(results(folder.file(out)), expected);
   }
-  EXPECT_GT(killed, 0);
-  const auto last = run(arguments(folder, tasks, "torn"));
-  ASSERT_EQ(last.code, 0) << last.err;
-  EXPECT_EQ(results(folder.file("torn")), expected);
+  EXPECT_GE(killed, kMoments / 2);
+  run_and_kill(command("stopped"), seconds / 2, SIGINT);
+  ASSERT_EQ(run(command("stopped")).code, 0);
+  EXPECT_EQ(results(folder.file("stopped")), expected);
+}
+
+TEST(Eval, ReadsParquetFromTheHubCache) {
+  const TemporaryFolder folder;
+  const std::string commit(40, 'c'), repo = "cache/datasets--org--tiny/";
+  folder.write(repo + "refs/main", commit + "\n");
+  for (const char* file : {"train-00000-of-00001", "test-00000-of-00002", "test-00001-of-00002"}) {
+    folder.write(repo + "snapshots/" + commit + "/data/" + file + ".parquet",
+                 read("src/store/testdata/polars_zstd.parquet"));
+  }
+  const std::string common = "dataset = \"org/tiny\"\nlanguages = [\"eng-Latn\"]\n";
+  const auto tasks = folder.write(
+      "tasks.toml",
+      "[[task]]\nname = \"Pairs\"\ntype = \"STS\"\n" + common +
+          "columns = { sentence1 = \"translation.en\", sentence2 = \"translation.zh\" }\n"
+          "[[task]]\nname = \"Labels\"\ntype = \"Classification\"\n" +
+          common + "columns = { text = \"id\" }\n");
+  Invocation command{.arguments = {"eval", "--model", kModel, "--tasks-file", tasks, "--out",
+                                   folder.file("out"), "--json"}};
+  command.environment["HF_HUB_CACHE"] = folder.file("cache");
+  const auto result = run(command);
+  ASSERT_EQ(result.code, 0) << result.err;
+  const fs::path base = json::parse(result.out).at("folder").get<std::string>();
+  for (const char* task : {"Pairs", "Labels"}) {
+    const auto file = json::parse(read(base / (std::string(task) + ".json")));
+    EXPECT_EQ(file.at("dataset_revision"), commit);
+    EXPECT_TRUE(file.at("scores").at("test").at(0).at("main_score").is_number());
+  }
+}
+
+TEST(Eval, SubsetsOfOneFileAreEntriesOfOneResult) {
+  const TemporaryFolder folder;
+  std::string rows;
+  for (int i = 0; i < 40; ++i) {
+    const std::string& topic = kTopics[static_cast<size_t>(i) % kTopics.size()];
+    rows += json{{"sentence1", topic},
+                 {"sentence2", i % 3 == 0 ? topic : "bread"},
+                 {"score", i % 3 == 0 ? 4 : i % 2},
+                 {"lang", i % 4 == 0 ? "en" : "en-de"}}
+                .dump() +
+            "\n";
+  }
+  folder.write("pairs/test.jsonl", rows);
+  const auto tasks =
+      folder.write("tasks.toml",
+                   "[[task]]\nname = \"Crosslingual\"\ntype = \"STS\"\ndataset = \"pairs\"\n"
+                   "subsets = [{ name = \"en\", languages = [\"eng-Latn\"] },\n"
+                   "  { name = \"en-de\", languages = [\"eng-Latn\", \"deu-Latn\"] }]\n");
+  auto command = arguments(folder, tasks, "out");
+  command.emplace_back("--json");
+  const auto result = run(command);
+  ASSERT_EQ(result.code, 0) << result.err;
+  const fs::path base = json::parse(result.out).at("folder").get<std::string>();
+  const auto entries = json::parse(read(base / "Crosslingual.json")).at("scores").at("test");
+  ASSERT_EQ(entries.size(), 2U);
+  EXPECT_EQ(entries[0].at("hf_subset"), "en");
+  EXPECT_EQ(entries[1].at("hf_subset"), "en-de");
+  EXPECT_EQ(entries[1].at("languages"), json({"eng-Latn", "deu-Latn"}));
+  EXPECT_NE(entries[0].at("main_score"), entries[1].at("main_score"));
+}
+
+// One way in which a dataset may be broken, and what the message must say of it.
+struct Broken {
+  std::string task;
+  std::map<std::string, std::string> files;  // name -> bytes; "-": no such file
+  std::vector<std::string> words;            // file and row, what is wrong, what to do
+  std::vector<std::string> settings = {};
+};
+
+std::vector<Broken> broken_columns() {
+  const std::string good = R"({"sentence1":"a","sentence2":"b","score":1})"
+                           "\n";
+  return {
+      {"Pairs",
+       {{"sts/test.jsonl", R"({"s1":"a","sentence2":"b","score":1})"}},
+       {"sts/test.jsonl:1", "no column named \"sentence1\"", "\"s1\"", "Name one of these"}},
+      {"Pairs",
+       {{"sts/test.jsonl", good + R"({"sentence1":"a","score":0})"}},
+       {"sts/test.jsonl:2", "\"sentence2\"", "Repair the row"}},
+      {"Pairs",
+       {{"sts/test.jsonl", good + R"({"sentence1":"a","sentence2":"b","score":"high"})"}},
+       {"sts/test.jsonl:2", "\"score\"", "\"high\"", "Repair the row"}},
+      {"Pairs",
+       {{"sts/test.jsonl", "-"}, {"sts/test.csv", "sentence1,text,score\na,b,1\n"}},
+       {"sts/test.csv:1", "no column named \"sentence2\"", "\"text\"", "Name one of these"}},
+      {"Search",
+       {{"search/qrels/test.tsv", "query-id\tscore\nq0\t1\n"}},
+       {"test.tsv:1", "\"corpus-id\"", "Name one of these"}},
+  };
+}
+
+std::vector<Broken> broken_ids() {
+  const std::string qrels = "query-id\tcorpus-id\tscore\nq0\td0\t1\n";
+  return {
+      {"Search",
+       {{"search/corpus.jsonl", R"({"_id":"d0","text":"a"})"
+                                "\n"
+                                R"({"_id":"d1","text":"b"})"
+                                "\n"
+                                R"({"_id":"d0","text":"c"})"}},
+       {"search/corpus.jsonl:3", "\"d0\" is there already", "rename or delete",
+        "allow_duplicate_ids"}},
+      {"Search",
+       {{"search/queries.jsonl", R"({"_id":"q0","text":"a"})"
+                                 "\n"
+                                 R"({"_id":"q0","text":"b"})"}},
+       {"search/queries.jsonl:2", "\"q0\" is there already", "rename or delete"}},
+      {"Search",
+       {{"search/qrels/test.tsv", qrels + "q5\tnowhere\t1\n"}},
+       {"qrels/test.tsv:3", "\"nowhere\"", "complete the corpus, delete the row",
+        "allow_unknown_ids"}},
+      {"Search",
+       {{"search/qrels/test.tsv", qrels + "q999\td1\t1\n"}},
+       {"qrels/test.tsv:3", "\"q999\"", "complete the queries", "delete the row"}},
+  };
+}
+
+std::vector<Broken> empty_splits() {
+  return {
+      {"Pairs", {{"sts/test.jsonl", ""}}, {"sts/test.jsonl", "is empty", "get it again"}},
+      {"Pairs", {{"sts/test.jsonl", "\n \n"}}, {"sts/test.jsonl", "is empty", "get it again"}},
+      {"Pairs",
+       {{"sts/test.jsonl", "-"}, {"sts/test.csv", "sentence1,sentence2,score\n"}},
+       {"sts/test.csv", "no rows for split \"test\"", "complete the file"}},
+      {"Pairs",
+       {{"sts/test.jsonl", "-"}, {"sts/test.json", "[]"}},
+       {"sts/test.json", "no rows for split \"test\"", "complete the file"}},
+      {"Topics",
+       {{"class/train.jsonl", "-"}},
+       {"class", "no file for the train", "default (test)", "files.train"}},
+      {"Topics", {{"class/train.jsonl", ""}}, {"class/train.jsonl", "is empty", "get it again"}},
+      {"Search",
+       {{"search/qrels/test.tsv", "query-id\tcorpus-id\tscore\n"}},
+       {"qrels/test.tsv", "no rows for split \"test\"", "complete the file"}},
+      {"Search", {{"search/corpus.jsonl", ""}}, {"corpus.jsonl", "is empty", "get it again"}},
+  };
+}
+
+std::vector<Broken> broken_labels(const std::string& rows) {
+  const std::string single = rows + R"({"text":"alone","label":"rare"})"
+                                    "\n";
+  const std::vector<std::string> words = {"class/test.jsonl:61", "\"rare\" occurs once",
+                                          "delete this row, or add another"};
+  return {
+      {"Topics", {{"class/test.jsonl", single}}, words, {"subsample=40"}},
+      {"Topics", {{"class/test.jsonl", single}}, words, {"hold_out=20"}},
+      {"Groups", {{"class/test.jsonl", single}}, words, {"subsample=40"}},
+      {"Topics",
+       {{"class/test.jsonl", R"({"text":"a","label":"x"})"
+                             "\n"
+                             R"({"text":"b","label":"x"})"}},
+       {"class/test.jsonl", "1 different labels", "columns.label"}},
+      {"Groups",
+       {{"class/test.jsonl", R"({"sentences":["a","b"],"labels":[0]})"}},
+       {"class/test.jsonl:1", "one length", "repair the row"}},
+  };
+}
+
+TEST(Eval, BrokenDatasetsAreNamedByFileRowAndRemedy) {
+  std::string rows;
+  {
+    const TemporaryFolder folder;
+    write_tasks(folder, 60);
+    rows = read(folder.file("class/test.jsonl"));
+  }
+  std::vector<Broken> all;
+  for (const auto& list : {broken_columns(), broken_ids(), empty_splits(), broken_labels(rows)}) {
+    all.insert(all.end(), list.begin(), list.end());
+  }
+  for (const auto& broken : all) {
+    SCOPED_TRACE(broken.task + ": " + broken.words[0] + ", " + broken.words[1]);
+    const TemporaryFolder folder;
+    const auto tasks = write_tasks(folder, 60);
+    for (const auto& [name, bytes] : broken.files) {
+      if (bytes == "-") {
+        fs::remove(folder.file(name));
+      } else {
+        folder.write(name, bytes);
+      }
+    }
+    auto command = arguments(folder, tasks, "out");
+    command.insert(command.end(), {"--tasks", broken.task});
+    for (const auto& setting : broken.settings) command.insert(command.end(), {"--set", setting});
+    const auto result = run(command);
+    EXPECT_EQ(result.code, 1) << result.err;
+    for (const auto& word : broken.words) {
+      EXPECT_NE(result.err.find(word), std::string::npos) << word << "\n" << result.err;
+    }
+    EXPECT_TRUE(results(folder.file("out")).empty());
+  }
 }
 
 TEST(Eval, ABrokenTaskIsNamedAndTheOthersRun) {
