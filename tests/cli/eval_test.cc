@@ -146,7 +146,7 @@ TEST(Eval, KilledAtAnyMomentItResumesToTheSameFiles) {
   const auto expected = results(folder.file("whole"));
   EXPECT_GE(expected.size(), 18U);  // result and items of 4 tasks, model_meta; for both lengths
   int killed = 0;
-  constexpr int kMoments = 6;
+  constexpr int kMoments = 4;
   for (int i = 1; i <= kMoments; ++i) {
     SCOPED_TRACE(i);
     const std::string out = "torn" + std::to_string(i);
