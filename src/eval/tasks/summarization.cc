@@ -7,7 +7,7 @@
 // Options   legacy: each correlation is averaged with its p-value, as SummEval was published.
 // Returns   pearson, spearman, cosine_*, dot_*; main cosine_spearman.
 // Errors    bad_format when the lists of a row do not fit, or no document can be scored.
-// Source    mteb 2.20 AbsTaskSummarization; for legacy its evaluator of 1.x, which averages p-values in.
+// Source    mteb 2.20 AbsTaskSummarization; legacy as the evaluator of mteb 1.x.
 #include <algorithm>
 #include <cmath>
 
