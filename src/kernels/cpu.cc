@@ -79,6 +79,26 @@ Isa active_isa() {
   return isa;
 }
 
+namespace {
+std::atomic<int>& tiles_choice() {
+  static std::atomic<int> choice{-1};
+  return choice;
+}
+}  // namespace
+
+bool f32_tiles() {
+  if (const int value = tiles_choice().load(std::memory_order_relaxed); value >= 0)
+    return value != 0;
+  const char* word = std::getenv("AKIN_F32");
+  const std::string_view choice = word == nullptr ? "" : word;
+  if (!choice.empty() && choice != "tiles" && choice != "vectors")
+    throw_error(ErrorKind::usage, "AKIN_F32", "{} is not one of vectors, tiles", quote(choice));
+  set_f32_tiles(choice == "tiles");
+  return choice == "tiles";
+}
+
+void set_f32_tiles(bool tiles) { tiles_choice().store(tiles ? 1 : 0, std::memory_order_relaxed); }
+
 void set_isa(Isa isa) {
   isa = std::min(isa, detected_isa());
   hwy::GetChosenTarget().Update(hwy::SupportedTargets() & targets_up_to(isa));

@@ -23,4 +23,9 @@ Isa active_isa();
 // not be used after it. Not thread-safe: for tests and start-up.
 void set_isa(Isa isa);
 
+// Whether f32 products go to the tile unit of an AMX machine. AKIN_F32=tiles asks for it; without
+// it they stay on vectors (docs/ARCHITECTURE.md says why). Errors: usage for another word.
+bool f32_tiles();
+void set_f32_tiles(bool tiles);  // as set_isa()
+
 }  // namespace akin::kernels

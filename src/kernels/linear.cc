@@ -68,7 +68,7 @@ void set_simd_int8_row(uint8_t* data, size_t k, size_t column, size_t cols, cons
 Backend choose_backend(Precision precision) {
   const bool amx = active_isa() >= Isa::amx;
   if (precision == Precision::int8) return amx ? Backend::amx_int8 : Backend::simd_int8;
-  return amx ? Backend::amx_f32 : Backend::simd_f32;
+  return amx && f32_tiles() ? Backend::amx_f32 : Backend::simd_f32;
 }
 
 Backend operand_backend(Backend weights, size_t tokens) {

@@ -26,7 +26,7 @@ namespace akin::kernels {
 // integers are the same. amx_int8   s8 x s8 on the tile unit; the same integers again.
 enum class Backend : uint8_t { simd_f32, amx_f32, amx_f32_short, simd_int8, amx_int8 };
 
-Backend choose_backend(Precision precision);  // from active_isa()
+Backend choose_backend(Precision precision);  // from active_isa() and f32_tiles()
 // The operand's backend for a text of so many tokens, given the weights': a property of the text
 // alone, so that its vector does not depend on its neighbours.
 Backend operand_backend(Backend weights, size_t tokens);

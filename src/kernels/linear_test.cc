@@ -80,8 +80,12 @@ class LinearOnEveryIsa : public testing::TestWithParam<Isa> {
     if (GetParam() > detected_isa())
       GTEST_SKIP() << "skipped: this CPU has no " << isa_name(GetParam());
     set_isa(GetParam());
+    set_f32_tiles(true);
   }
-  void TearDown() override { set_isa(detected_isa()); }
+  void TearDown() override {
+    set_isa(detected_isa());
+    set_f32_tiles(false);
+  }
 };
 
 TEST_P(LinearOnEveryIsa, F32EqualsReference) {
