@@ -1,7 +1,7 @@
 // f32 products on an AMX machine, from one copy of the weights in two ways. Long texts go to the
 // bf16 tile unit: each f32 is the sum of three bf16 parts, x = x1 + x2 + x3; six of the nine
 // partial products are summed, what is dropped is below 2^-24 relative. Short texts go to AVX-512
-// multiply- adds: with few rows, reading the weights is the work, and tiles have nothing to gain.
+// multiply-adds: with few rows, reading the weights is the work, and tiles have nothing to gain.
 //
 // Tile registers 4 and 5 hold rows, 6 and 7 columns.
 #include <algorithm>
@@ -13,18 +13,20 @@
 namespace akin::kernels {
 namespace {
 
+using namespace amx;  // NOLINT(google-build-using-namespace): one product's file
+
 constexpr size_t kParts = 3;
 constexpr size_t kDepth = 32;                               // k per tile
-constexpr size_t kRowStep = kParts * 1024;                  // bytes of a row tile's parts
+constexpr size_t kRowStep = kParts * kTileBytes;            // bytes of a row tile's parts
 constexpr size_t kSourceStep = kDepth * kAmxPanelCols * 4;  // bytes of f32 columns, a k block
-constexpr size_t kColumnStep = 2 * kParts * 1024;           // the same as tiles
+constexpr size_t kColumnStep = 2 * kParts * kTileBytes;     // the same as tiles
 
 size_t depth_blocks(size_t k) { return (k + kDepth - 1) / kDepth; }
 
 }  // namespace
 
 size_t amx_f32_operand_bytes(size_t rows, size_t k) {
-  return round_up(rows, kRowBlock) / 16 * depth_blocks(k) * kRowStep;
+  return round_up(rows, kRowBlock) / kTileRows * depth_blocks(k) * kRowStep;
 }
 
 size_t amx_f32_weight_bytes(size_t n, size_t k) {
@@ -46,8 +48,6 @@ void amx_f32_set_weight_row(uint8_t* weight, size_t k, size_t column, const floa
 #ifdef AKIN_HAVE_AMX
 
 namespace {
-
-using namespace amx;  // NOLINT(google-build-using-namespace): one product's file
 
 // 32 floats into three rows of 32 bf16 at out, out + step, out + 2 * step.
 AKIN_AMX_TARGET inline void split(__m512 low, __m512 high, uint8_t* out, size_t step) {

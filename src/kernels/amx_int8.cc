@@ -9,28 +9,31 @@
 namespace akin::kernels {
 namespace {
 
-constexpr size_t kDepth = 64;   // k per tile
-constexpr size_t kTile = 1024;  // bytes
+using namespace amx;  // NOLINT(google-build-using-namespace): one product's file
+
+constexpr size_t kDepth = 64;                   // k per tile
+constexpr size_t kColumnStep = 2 * kTileBytes;  // of a panel's columns, a k block
 
 size_t depth_blocks(size_t k) { return (k + kDepth - 1) / kDepth; }
 
 }  // namespace
 
 size_t amx_int8_operand_bytes(size_t rows, size_t k) {
-  return round_up(rows, kRowBlock) / 16 * depth_blocks(k) * kTile;
+  return round_up(rows, kRowBlock) / kTileRows * depth_blocks(k) * kTileBytes;
 }
 
 size_t amx_int8_weight_bytes(size_t n, size_t k) {
-  return round_up(n, kAmxPanelCols) / 16 * depth_blocks(k) * kTile;
+  return round_up(n, kAmxPanelCols) / kTileRows * depth_blocks(k) * kTileBytes;
 }
 
 void amx_int8_set_weight_row(uint8_t* weight, size_t k, size_t column, const int8_t* q) {
   const size_t panel = column / kAmxPanelCols, half = column % kAmxPanelCols / 16,
                lane = column % 16;
-  uint8_t* base = weight + panel * depth_blocks(k) * 2 * kTile + half * kTile;
+  uint8_t* base = weight + panel * depth_blocks(k) * kColumnStep + half * kTileBytes;
   for (size_t i = 0; i < depth_blocks(k) * kDepth; ++i) {
     const size_t block = i / kDepth, quad = i % kDepth / 4;
-    base[block * 2 * kTile + quad * 64 + lane * 4 + i % 4] = static_cast<uint8_t>(i < k ? q[i] : 0);
+    base[block * kColumnStep + quad * 64 + lane * 4 + i % 4] =
+        static_cast<uint8_t>(i < k ? q[i] : 0);
   }
 }
 
@@ -38,14 +41,15 @@ void amx_int8_set_weight_row(uint8_t* weight, size_t k, size_t column, const int
 
 namespace {
 
-using namespace amx;  // NOLINT(google-build-using-namespace): one product's file
-
-AKIN_AMX_TARGET void wide_block_int8(const uint8_t* a, const uint8_t* left, const uint8_t* right,
-                                     size_t blocks) {
-  constexpr size_t kStep = 2 * kTileBytes;
+// Up to 16 rows x 64 columns: one row tile against two panels, so that four sums hide the tile
+// unit's latency.
+AKIN_AMX_TARGET void multiply_few(const uint8_t* a, const uint8_t* left, const uint8_t* right,
+                                  size_t blocks) {
   for (size_t i = 0; i < blocks; ++i) {
-    prefetch(left + 2 * kStep, kStep);
-    prefetch(right + 2 * kStep, kStep);
+    for (size_t at = 2 * kColumnStep; at < 3 * kColumnStep; at += kCacheLine) {
+      _mm_prefetch(left + at, _MM_HINT_T0);
+      _mm_prefetch(right + at, _MM_HINT_T0);
+    }
     _tile_loadd(4, a, 64);
     _tile_loadd(7, left, 64);
     _tile_dpbssd(0, 4, 7);
@@ -56,13 +60,36 @@ AKIN_AMX_TARGET void wide_block_int8(const uint8_t* a, const uint8_t* left, cons
     _tile_loadd(7, right + kTileBytes, 64);
     _tile_dpbssd(3, 4, 7);
     a += kTileBytes;
-    left += kStep;
-    right += kStep;
+    left += kColumnStep;
+    right += kColumnStep;
   }
 }
 
-AKIN_AMX_TARGET void block_int8(const uint8_t* a0, const uint8_t* a1, const uint8_t* b,
-                                size_t blocks, const uint8_t* next, size_t next_lines) {
+AKIN_AMX_TARGET void matmul_few_rows(const MatmulArgs& args, size_t blocks) {
+  constexpr size_t kCols = 2 * kAmxPanelCols;
+  const size_t rows = args.row_end - args.row_begin;
+  const TileScope tiles(rows);
+  alignas(64) int32_t sums[kTileRows * kCols];
+  const uint8_t* a = args.x + args.row_begin / kTileRows * blocks * kTileBytes;
+  for (size_t panel = args.panel_begin; panel < args.panel_end; panel += 2) {
+    const uint8_t* left = args.w + panel * blocks * kColumnStep;
+    // A last panel without a neighbour is multiplied twice.
+    const uint8_t* right = panel + 1 < args.panel_end ? left + blocks * kColumnStep : left;
+    zero_sums();
+    multiply_few(a, left, right, blocks);
+    _tile_stored(0, sums, kCols * 4);
+    _tile_stored(1, sums + 16, kCols * 4);
+    _tile_stored(2, sums + 32, kCols * 4);
+    _tile_stored(3, sums + 48, kCols * 4);
+    const size_t col = panel * kAmxPanelCols,
+                 end = std::min(args.n, std::min(panel + 2, args.panel_end) * kAmxPanelCols);
+    simd_epilogue_int32(args, {args.row_begin, rows, col, end - col}, sums, kCols);
+  }
+}
+
+// 32 x 32 sums; on the way it asks for `next_lines` cache lines a block of the next panel.
+AKIN_AMX_TARGET void multiply_blocks(const uint8_t* a0, const uint8_t* a1, const uint8_t* b,
+                                     size_t blocks, const uint8_t* next, size_t next_lines) {
   for (size_t i = 0; i < blocks; ++i) {
     prefetch_far(next, next_lines);
     next += next_lines * kCacheLine;
@@ -76,7 +103,7 @@ AKIN_AMX_TARGET void block_int8(const uint8_t* a0, const uint8_t* a1, const uint
     _tile_dpbssd(3, 5, 7);
     a0 += kTileBytes;
     a1 += kTileBytes;
-    b += 2 * kTileBytes;
+    b += kColumnStep;
   }
 }
 
@@ -110,33 +137,25 @@ AKIN_AMX_TARGET float amx_int8_set_row(uint8_t* operand, size_t k, size_t row, c
 }
 
 AKIN_AMX_TARGET void amx_matmul_int8(const MatmulArgs& args) {
-  const size_t blocks = depth_blocks(args.k);
-  const size_t tile_row = blocks * kTileBytes;
+  const size_t blocks = depth_blocks(args.k), tile_row = blocks * kTileBytes;
   if (args.row_end - args.row_begin <= kTileRows) {
-    matmul_few_rows<int32_t>(
-        args, 2 * tile_row, tile_row,
-        [blocks](const uint8_t* a, const uint8_t* left, const uint8_t* right) {
-          wide_block_int8(a, left, right, blocks);
-        },
-        [&args](const Block& block, const int32_t* sums) {
-          simd_epilogue_int32(args, block, sums, 2 * kAmxPanelCols);
-        });
+    matmul_few_rows(args, blocks);
     return;
   }
   const TileScope tiles(kTileRows);
   const size_t row_blocks = (args.row_end - args.row_begin + kRowBlock - 1) / kRowBlock;
+  // Each row block brings in its share of the next panel.
+  const size_t lines = kColumnStep / kCacheLine / row_blocks;
   alignas(64) int32_t sums[kRowBlock * kAmxPanelCols];
   for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
-    const uint8_t* b = args.w + panel * 2 * tile_row;
+    const uint8_t* b = args.w + panel * blocks * kColumnStep;
+    const uint8_t* next = b + blocks * kColumnStep;
     const size_t col = panel * kAmxPanelCols, cols = std::min(kAmxPanelCols, args.n - col);
     for (size_t row = args.row_begin; row < args.row_end; row += kRowBlock) {
       const uint8_t* a = args.x + row / kTileRows * tile_row;
       zero_sums();
-      const size_t r = (row - args.row_begin) / kRowBlock;
-      const size_t lines =
-          2 * kTileBytes / kCacheLine / row_blocks;  // a k block, of the next panel
-      block_int8(a, a + tile_row, b, blocks, b + 2 * tile_row + r * blocks * lines * kCacheLine,
-                 lines);
+      multiply_blocks(a, a + tile_row, b, blocks, next, lines);
+      next += blocks * lines * kCacheLine;
       store_sums(reinterpret_cast<uint8_t*>(sums));
       simd_epilogue_int32(args, {row, std::min(kRowBlock, args.row_end - row), col, cols}, sums,
                           kAmxPanelCols);

@@ -46,6 +46,10 @@ std::atomic<int>& current() {
   static std::atomic<int> value{-1};
   return value;
 }
+std::atomic<int>& current_f32_tiles() {
+  static std::atomic<int> tiles{-1};  // not settled yet
+  return tiles;
+}
 
 }  // namespace
 
@@ -79,15 +83,8 @@ Isa active_isa() {
   return isa;
 }
 
-namespace {
-std::atomic<int>& tiles_choice() {
-  static std::atomic<int> choice{-1};
-  return choice;
-}
-}  // namespace
-
 bool f32_tiles() {
-  if (const int value = tiles_choice().load(std::memory_order_relaxed); value >= 0)
+  if (const int value = current_f32_tiles().load(std::memory_order_relaxed); value >= 0)
     return value != 0;
   const char* word = std::getenv("AKIN_F32");
   const std::string_view choice = word == nullptr ? "" : word;
@@ -97,7 +94,9 @@ bool f32_tiles() {
   return choice == "tiles";
 }
 
-void set_f32_tiles(bool tiles) { tiles_choice().store(tiles ? 1 : 0, std::memory_order_relaxed); }
+void set_f32_tiles(bool tiles) {
+  current_f32_tiles().store(tiles ? 1 : 0, std::memory_order_relaxed);
+}
 
 void set_isa(Isa isa) {
   isa = std::min(isa, detected_isa());
