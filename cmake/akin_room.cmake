@@ -1,5 +1,6 @@
 # akin_room(name LINK other rooms and libraries): collects src/<name>/**.cc into akin_<name> and, beside it, every
-# *_test.cc into akin_<name>_test. New files need no edit here.
+# *_test.cc into akin_<name>_test. New files need no edit here. EXCLUDE is a
+# regular expression over paths.
 
 add_library(akin_options INTERFACE)
 target_include_directories(akin_options INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
@@ -31,8 +32,11 @@ function(akin_test name)
 endfunction()
 
 function(akin_room name)
-  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "EXCLUDE" "LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
+  if(ARG_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX "${ARG_EXCLUDE}")
+  endif()
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")

@@ -1,0 +1,103 @@
+// A model that learns: parameters as torch tensors under canonical names, token ids in, one vector
+// per text out, with a graph. On the CPU the transformer is one autograd function over cpu_stack.h;
+// on other devices, and as the reference that it is tested against, torch operations
+// (torch_stack.h). Opens and writes sentence-transformers folders. No loss, no optimizer, no loop.
+//
+// Shapes: B texts, T tokens in all, D hidden, E embedding dim.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/token_batch.h"
+#include "model/model.h"
+#include "nn/cpu_stack.h"
+
+namespace akin::nn {
+
+struct Parameter {
+  std::string name;          // canonical, model/model.h
+  at::Tensor value;          // f32 leaf, contiguous, on the model's device
+  bool decay = true;         // false for biases and norms: no weight decay
+  bool sparse_rows = false;  // gradients come as sparse rows (embedding tables)
+  bool trained = true;       // false: frozen, requires_grad is off
+};
+
+enum class StackKind : uint8_t { automatic, kernels, torch };  // automatic: kernels on the CPU
+
+struct TextModelOptions {
+  std::string device = "cpu";  // "cpu", "cuda", "cuda:1"
+  StackKind stack = StackKind::automatic;
+  StackOptions numbers;             // precision, dropout, recompute
+  size_t threads = 0;               // 0: all that this process may use
+  std::vector<std::string> frozen;  // prefixes of names that are not trained: "embed.", "layer.0."
+};
+
+// A model that does not exist yet.
+struct ScratchSpec {
+  std::string family = "bert";  // "bert" or "static_embedding"
+  int64_t layers = 4, hidden = 312, heads = 12, ffn_hidden = 1200, max_positions = 512;
+  std::filesystem::path tokenizer;  // folder or tokenizer.json; gives vocab_size
+  PoolingSpec pooling{{PoolingMode::mean}, true};
+  size_t max_tokens = 512;
+  double init_std = 0.02;  // normal; norms 1 and 0, biases 0
+  uint64_t seed = 1;
+  std::filesystem::path embeddings_from;  // a static model with the same tokenizer ids: its rows
+                                          // (as many dims as fit) start embed.token; empty: none
+};
+
+struct EmbedOptions {
+  bool train = false;         // dropout on, graph on
+  uint64_t dropout_seed = 0;  // of this step; used when train
+  uint64_t first_text = 0;    // number of the first text in its whole batch (GradCache chunks)
+};
+
+// What is written beside the weights.
+struct SaveOptions {
+  std::vector<size_t> matryoshka_dims;
+  std::map<std::string, std::string> prompts;  // empty: the model's own
+  std::string default_prompt_name;
+  std::optional<size_t> max_tokens;
+  std::string card;  // README.md; empty: none
+};
+
+class TextModel {
+ public:
+  // Errors: those of model::load_model; unsupported (int8 checkpoints, a family this stack lacks);
+  // device (no such device, no bf16).
+  static std::unique_ptr<TextModel> open(const std::filesystem::path& folder,
+                                         const TextModelOptions& options,
+                                         const model::LoadOptions& load = {});
+  static std::unique_ptr<TextModel> from_scratch(const ScratchSpec& spec,
+                                                 const TextModelOptions& options);
+  virtual ~TextModel() = default;
+
+  virtual const model::Model& description()
+      const = 0;  // tokenizer, pooling, heads, prompts, limits
+  virtual std::vector<Parameter>& parameters() = 0;
+  virtual const at::Device& device() const = 0;
+  // After parameters changed: the next embed() packs them again.
+  virtual void parameters_changed() = 0;
+
+  // [B, E]: pooled and through the Dense heads, before any Normalize. One thread at a time.
+  virtual at::Tensor embed(const TokenBatch& batch, const EmbedOptions& options) = 0;
+  // [T, D]: the last layer's vectors. Errors: unsupported for static models.
+  virtual at::Tensor token_states(const TokenBatch& batch, const EmbedOptions& options) = 0;
+
+  // Writes a complete sentence-transformers folder: to a temporary folder beside it, renamed when
+  // complete; an existing akin folder there is replaced. `values`: other values for the parameters
+  // (averaged weights), in the order of parameters(); empty: the parameters.
+  virtual void save(const std::filesystem::path& folder, const SaveOptions& options,
+                    const std::vector<at::Tensor>& values = {}) const = 0;
+};
+
+// core::Encoder over a TextModel: for evaluation while training, and for --device cuda. Shares the
+// model: not while a step runs.
+std::unique_ptr<Encoder> make_torch_encoder(std::shared_ptr<TextModel> model, size_t token_budget);
+
+}  // namespace akin::nn
