@@ -24,7 +24,8 @@ struct LossInput {
   at::Tensor negatives;     // [B, M, E]
   at::Tensor labels;        // [B] float: graded or binary pairs; class number for label losses
   at::Tensor scores;        // [B, 1 + M] float: a teacher's, the positive's first
-  at::Tensor query_ids;     // [B] int64: equal for equal texts; masks false negatives
+  at::Tensor query_ids;     // [B] int64, one space with the ids below: equal for equal texts;
+                            // masks false negatives
   at::Tensor document_ids;  // [B] int64
   at::Tensor negative_ids;  // [B, M] int64
   at::Tensor teacher_queries, teacher_documents;  // [B, Et]: vectors to distil
@@ -33,16 +34,17 @@ struct LossInput {
 // The options of all losses; each takes its own.
 struct LossOptions {
   double temperature = 0.05;
-  bool symmetric = true;           // infonce: also document -> query
+  bool symmetric = true;           // also document -> query
   bool in_batch_negatives = true;  // false: only a row's own negatives
   bool mask_duplicates = true;     // a candidate with the text of the positive is no negative
   double margin = 0.05;            // triplet
   double hard_negative_weight =
       1;  // simcse alpha: ln(alpha) is added to the logit of own negatives
+
   template <typename Visitor>
   void fields(Visitor& v) {
     v("temperature=T", temperature, "divides cosines before the softmax");
-    v("[no-]symmetric", symmetric, "infonce: also from document to query");
+    v("[no-]symmetric", symmetric, "softmax losses: also from document to query");
     v("[no-]in-batch-negatives", in_batch_negatives, "other rows' documents count as negatives");
     v("[no-]mask-duplicates", mask_duplicates, "a candidate equal to the positive is left out");
     v("margin=M", margin, "triplet losses: how much closer the positive has to be");
@@ -53,6 +55,7 @@ struct LossOptions {
 // Fields that a loss cannot do without.
 struct LossNeeds {
   bool negatives = false, labels = false, scores = false, teacher = false;
+  bool documents = true;
 };
 
 struct LossOutput {
@@ -63,6 +66,8 @@ struct LossOutput {
       -1;  // share of rows whose positive already beats every negative; -1: not a ranking loss
 };
 
+class CosineLoss;  // cosine_loss.h
+
 // Immutable and thread-safe.
 class Loss {
  public:
@@ -70,6 +75,8 @@ class Loss {
   virtual LossNeeds needs() const = 0;
   // Errors: usage, for a field that is missing or of a shape that does not fit.
   virtual LossOutput forward(const LossInput& in) const = 0;
+  // The same loss as a function of cosines, where it is one: wrappers then share their products.
+  virtual const CosineLoss* on_cosines() const { return nullptr; }
 };
 
 struct LossInfo {

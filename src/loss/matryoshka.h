@@ -10,8 +10,8 @@
 namespace akin::loss {
 
 struct MatryoshkaOptions {
-  std::vector<int64_t> dims;    // every one <= E; the full E should be among them
-  std::vector<double> weights;  // one for each of dims; empty: all 1
+  std::vector<int64_t> dims = {};    // every one <= E; the full E should be among them
+  std::vector<double> weights = {};  // one for each of dims; empty: all 1
 };
 
 // Sum over dims of weight * loss(prefix). Teacher vectors are cut too where they have E dims.
