@@ -8,8 +8,8 @@
 #include "base/rng.h"
 #include "engine/pack.h"
 #include "engine/pool.h"
-#include "engine/positions.h"
 #include "engine/tokenize.h"
+#include "kernels/positions.h"
 
 namespace akin::engine {
 namespace {
@@ -38,17 +38,6 @@ TEST(Pack, EveryTextOnceWithinTheBudget) {
   EXPECT_TRUE(plan_batches(TokenBatch{}, 256, kernels::Backend::simd_f32).empty());
 }
 
-TEST(CutIds, KeepsSpecialTokens) {
-  const std::vector<int32_t> ids = {101, 1, 2, 3, 4, 5, 102};
-  std::vector<int32_t> right = ids, left = ids, tiny = ids;
-  cut_ids(right, 4, 1, 1, Truncate::right);
-  cut_ids(left, 4, 1, 1, Truncate::left);
-  cut_ids(tiny, 1, 1, 1, Truncate::right);
-  EXPECT_EQ(right, (std::vector<int32_t>{101, 1, 2, 102}));
-  EXPECT_EQ(left, (std::vector<int32_t>{101, 4, 5, 102}));
-  EXPECT_EQ(tiny, (std::vector<int32_t>{101}));
-}
-
 TEST(Pool, EveryModeByHand) {
   Mat<float> tokens(3, 2);
   const float values[] = {1, -1, 2, 5, 6, 2};
@@ -71,14 +60,14 @@ TEST(Pool, EveryModeByHand) {
 }
 
 TEST(Positions, AlibiSlopesAndBuckets) {
-  const BiasTable alibi = make_alibi_table(4, 8);
+  const kernels::BiasTable alibi = kernels::make_alibi_table(4, 8);
   EXPECT_FLOAT_EQ(alibi.values[alibi.center + 2], -1.0F);  // head 0: slope 1/2
   EXPECT_FLOAT_EQ(alibi.values[7 * alibi.stride + alibi.center - 3], -3.0F / 256);
-  EXPECT_EQ(relative_bucket(0, 32, 128), 0);
-  EXPECT_EQ(relative_bucket(-7, 32, 128), 7);
-  EXPECT_EQ(relative_bucket(7, 32, 128), 23);
-  EXPECT_EQ(relative_bucket(1000, 32, 128), 31);
-  const RotaryTable rotary = make_rotary_table(3, 4, 10000);
+  EXPECT_EQ(kernels::relative_bucket(0, 32, 128), 0);
+  EXPECT_EQ(kernels::relative_bucket(-7, 32, 128), 7);
+  EXPECT_EQ(kernels::relative_bucket(7, 32, 128), 23);
+  EXPECT_EQ(kernels::relative_bucket(1000, 32, 128), 31);
+  const kernels::RotaryTable rotary = kernels::make_rotary_table(3, 4, 10000);
   EXPECT_NEAR(rotary.cosine(2, 0), std::cos(2.0), 1e-6);
   EXPECT_NEAR(rotary.sine(2, 1), std::sin(0.02), 1e-6);
 }

@@ -3,26 +3,13 @@
 #include <algorithm>
 
 #include "core/counters.h"
-#include "text/unicode.h"
-#include "text/utf8.h"
+#include "text/prompted.h"
+#include "text/truncate.h"
 
 namespace akin::engine {
 namespace {
 
 constexpr size_t kTextsPerPiece = 64;
-
-std::string lower_case(const std::string& text) {
-  std::string valid, out;
-  text::repair_utf8(text, valid);
-  const char* p = valid.data();
-  const char* const end = p + valid.size();
-  char32_t lowered[3];
-  while (p < end) {
-    const uint32_t count = text::to_lower(text::next_code_point(p), lowered);
-    for (uint32_t i = 0; i < count; ++i) text::append_utf8(lowered[i], out);
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -35,15 +22,6 @@ struct TextTokenizer::Piece {
   uint64_t invalid = 0;
 };
 
-void cut_ids(std::vector<int32_t>& ids, size_t limit, size_t prefix, size_t suffix, Truncate side) {
-  prefix = std::min(prefix, limit);
-  suffix = std::min(suffix, limit - prefix);
-  const size_t extra = ids.size() - limit;
-  const size_t first = side == Truncate::left ? prefix : ids.size() - suffix - extra;
-  ids.erase(ids.begin() + static_cast<ptrdiff_t>(first),
-            ids.begin() + static_cast<ptrdiff_t>(first + extra));
-}
-
 std::string TextTokenizer::prompt(const EncodeOptions& options, size_t index) const {
   if (!options.prompt && options.prompt_name.empty()) {
     const auto it =
@@ -55,25 +33,15 @@ std::string TextTokenizer::prompt(const EncodeOptions& options, size_t index) co
 
 size_t TextTokenizer::append(const std::string& prompt, std::string_view text,
                              std::vector<int32_t>& ids, size_t* replaced) const {
-  const bool special = model_.arch.kind == ModelKind::transformer;
-  if (prompt.empty() && !model_.do_lower_case)
-    return model_.tokenizer->encode(text, special, ids, replaced);
-  std::string joined = prompt + std::string(text);
-  if (model_.do_lower_case) {
-    if (replaced != nullptr && !text::is_valid_utf8(joined)) ++*replaced;
-    joined = lower_case(joined);
-  }
-  return model_.tokenizer->encode(joined, special, ids, replaced);
+  return text::encode_prompted(*model_.tokenizer, prompt, text, model_.do_lower_case, special(),
+                               ids, replaced);
 }
 
 // Leading tokens that pooling leaves out: [CLS] and the prompt's, when the model says
 // include_prompt = false.
 uint32_t TextTokenizer::prompt_tokens(const std::string& prompt) const {
-  if (prompt.empty() || model_.pooling.include_prompt) return 0;
-  std::vector<int32_t> ids;
-  append({}, prompt, ids, nullptr);
-  return static_cast<uint32_t>(ids.size() -
-                               std::min(ids.size(), model_.tokenizer->suffix_ids().size()));
+  if (model_.pooling.include_prompt) return 0;
+  return text::count_prompt_tokens(*model_.tokenizer, prompt, model_.do_lower_case, special());
 }
 
 void TextTokenizer::tokenize_piece(std::span<const std::string_view> texts,
@@ -97,7 +65,7 @@ void TextTokenizer::tokenize_piece(std::span<const std::string_view> texts,
                     "{} tokens, model limit {}; pass --truncate right (or left) to cut it",
                     ids.size(), limit);
       }
-      cut_ids(ids, limit, prefix, suffix, options.truncate);
+      text::cut_ids(ids, limit, prefix, suffix, options.truncate);
       piece.truncated.push_back(i);
     }
     if (chosen != last_prompt) {

@@ -38,13 +38,10 @@ class TextTokenizer {
   uint32_t prompt_tokens(const std::string& prompt) const;
   size_t append(const std::string& prompt, std::string_view text, std::vector<int32_t>& ids,
                 size_t* replaced) const;
+  bool special() const { return model_.arch.kind == ModelKind::transformer; }
 
   const model::Model& model_;
   const EncoderInfo& info_;
 };
-
-// Cuts ids to `limit`, keeping `prefix` special tokens in front and `suffix` behind. ids.size() >
-// limit.
-void cut_ids(std::vector<int32_t>& ids, size_t limit, size_t prefix, size_t suffix, Truncate side);
 
 }  // namespace akin::engine
