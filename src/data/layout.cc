@@ -10,14 +10,26 @@
 namespace akin::data {
 namespace {
 
-constexpr std::pair<std::string_view, std::string_view> kPairs[] = {
-    {"query", "positive"},  {"query", "pos"},
-    {"anchor", "positive"}, {"anchor", "entailment"},
-    {"text", "text_pos"},   {"sentence1", "sentence2"},
-    {"text1", "text2"},     {"s1", "s2"},
-    {"query", "document"},  {"question", "answer"},
-    {"query", "answer"},    {"title", "body"},
-    {"title", "abstract"},  {"sentence_A", "sentence_B"}};
+constexpr std::pair<std::string_view, std::string_view> kPairs[] = {{"query", "positive"},
+                                                                    {"query", "pos"},
+                                                                    {"anchor", "positive"},
+                                                                    {"anchor", "entailment"},
+                                                                    {"text", "text_pos"},
+                                                                    {"sentence1", "sentence2"},
+                                                                    {"text1", "text2"},
+                                                                    {"s1", "s2"},
+                                                                    {"query", "document"},
+                                                                    {"question", "answer"},
+                                                                    {"query", "answer"},
+                                                                    {"title", "body"},
+                                                                    {"title", "abstract"},
+                                                                    {"sentence_A", "sentence_B"},
+                                                                    {"query", "answers"},
+                                                                    {"instruction", "output"},
+                                                                    {"en", "zh"}};
+constexpr std::string_view kGroups[] = {"captions", "sentences"};
+constexpr std::string_view kTexts[] = {"text", "query", "sentence", "content"};
+constexpr std::string_view kClasses[] = {"label", "label_text", "class", "category"};
 constexpr std::string_view kNegatives[] = {"negatives", "negative", "neg", "text_neg"};
 constexpr std::string_view kLabels[] = {"label", "score", "similarity_score", "similarity"};
 
@@ -43,27 +55,47 @@ std::string quoted_list(std::span<const std::string> columns) {
   return out.empty() ? "none" : out;
 }
 
-}  // namespace
+class KnownColumns {
+ public:
+  KnownColumns(std::span<const std::string> columns, const std::string& where)
+      : columns_(columns), where_(where) {}
 
-Layout known_layout(std::span<const std::string> columns, const std::string& where) {
-  const auto has = [&](std::string_view name) {
-    return std::find(columns.begin(), columns.end(), name) != columns.end();
-  };
+  bool has(std::string_view name) const {
+    return std::find(columns_.begin(), columns_.end(), name) != columns_.end();
+  }
+  // The first of the names that there is; empty: none.
+  std::string_view first(std::span<const std::string_view> names) const {
+    const auto found =
+        std::find_if(names.begin(), names.end(), [&](auto name) { return has(name); });
+    return found == names.end() ? std::string_view() : *found;
+  }
+  [[noreturn]] void fail(std::string_view lacking, std::string_view map) const {
+    throw_error(ErrorKind::bad_format, where_,
+                "no known {}; the columns are: {}. Say which is which: --map {}", lacking,
+                quoted_list(columns_), map);
+  }
+
+ private:
+  std::span<const std::string> columns_;
+  const std::string& where_;
+};
+
+Layout pair_layout(std::span<const std::string> columns, const KnownColumns& known) {
+  Layout out;
   const auto* pair = std::find_if(std::begin(kPairs), std::end(kPairs), [&](const auto& names) {
-    return has(names.first) && has(names.second);
+    return known.has(names.first) && known.has(names.second);
   });
   if (pair == std::end(kPairs)) {
-    throw_error(ErrorKind::bad_format, where,
-                "no known pair of columns; the columns are: {}. Say which is which: --map "
-                "query=COLUMN,positive=COLUMN",
-                quoted_list(columns));
+    out.group = known.first(kGroups);
+    if (out.group.empty()) known.fail("pair of columns", "query=COLUMN,positive=COLUMN");
+    out.words = fmt::format("{} (a record for each text and the next)", out.group);
+    return out;
   }
-  Layout out;
   out.query = pair->first;
   out.positive = pair->second;
   out.words = fmt::format("{}, {}", pair->first, pair->second);
   const auto add_words = [&](std::string_view name) {
-    if (has(name)) out.words += fmt::format(", {}", name);
+    if (known.has(name)) out.words += fmt::format(", {}", name);
   };
   out.negatives.push_back(alternatives(kNegatives));
   for (const auto name : kNegatives) add_words(name);
@@ -77,13 +109,36 @@ Layout known_layout(std::span<const std::string> columns, const std::string& whe
   out.scores = "scores?";
   out.positive_scores = "pos_scores?";
   out.negative_scores = "neg_scores?";
-  out.task = "task?";
-  out.source = "source?";
-  for (const auto name : {"scores", "pos_scores", "neg_scores", "task", "source"}) add_words(name);
+  for (const auto name : {"scores", "pos_scores", "neg_scores"}) add_words(name);
   return out;
 }
 
-Layout mapped_layout(std::span<const std::string> map) {
+}  // namespace
+
+Layout known_layout(std::span<const std::string> columns, RowShape shape,
+                    const std::string& where) {
+  const KnownColumns known(columns, where);
+  Layout out;
+  if (shape == RowShape::pair) {
+    out = pair_layout(columns, known);
+  } else {
+    out.query = known.first(kTexts);
+    if (out.query.empty()) known.fail("column of texts", "query=COLUMN");
+    out.words = out.query;
+    if (shape == RowShape::classes) {
+      out.positive = known.first(kClasses);
+      if (out.positive.empty()) known.fail("column of classes", "query=COLUMN,positive=COLUMN");
+      out.words += fmt::format(", {} (the class)", out.positive);
+    }
+  }
+  for (const auto& [name, request] : {std::pair{"task", &out.task}, {"source", &out.source}}) {
+    *request = fmt::format("{}?", name);
+    if (known.has(name)) out.words += fmt::format(", {}", name);
+  }
+  return out;
+}
+
+Layout mapped_layout(std::span<const std::string> map, RowShape shape) {
   Layout out;
   for (const auto& entry : map) {
     const size_t equals = entry.find('=');
@@ -110,7 +165,10 @@ Layout mapped_layout(std::span<const std::string> map) {
     }
     *found->second = column;
   }
-  if (out.query.empty() || out.positive.empty()) {
+  if (out.query.empty()) {
+    throw_error(ErrorKind::usage, "--map", "a record needs a query: --map query=COLUMN");
+  }
+  if (out.positive.empty() && shape != RowShape::single) {
     throw_error(ErrorKind::usage, "--map",
                 "a record needs both: --map query=COLUMN,positive=COLUMN");
   }

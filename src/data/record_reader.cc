@@ -9,6 +9,7 @@
 #include "data/bad_rows.h"
 #include "data/layout.h"
 #include "store/rows.h"
+#include "store/text_source.h"
 #include "text/utf8.h"
 
 namespace akin::data {
@@ -23,7 +24,12 @@ class TableRecords : public RecordReader {
       : bad_(options.skip_bad_rows),
         task_(options.task),
         source_(options.source.empty() ? source_name(path) : options.source) {
-    columns_ = {layout.query, layout.positive};
+    columns_ = {layout.group.empty() ? layout.query : layout.group};
+    if (layout.positive.empty()) {
+      kind_ = layout.group.empty() ? Kind::single : Kind::group;
+    } else {
+      columns_.push_back(layout.positive);
+    }
     for (const auto& column : {layout.label, layout.scores, layout.positive_scores,
                                layout.negative_scores, layout.task, layout.source}) {
       places_.push_back(column.empty() ? SIZE_MAX : columns_.size());
@@ -54,6 +60,7 @@ class TableRecords : public RecordReader {
     record.source = current_.source;
     record.row = current_.row;
     ++next_positive_;
+    if (kind_ == Kind::group) current_.query = record.positive;
     return true;
   }
   uint64_t rows() const override { return row_count_; }
@@ -88,9 +95,7 @@ class TableRecords : public RecordReader {
 
   void take_row() {
     current_.row = rows_->row();
-    if (!read_text(values_[0], *rows_, columns_[0], current_.query)) fail_empty(columns_[0]);
-    read_texts(values_[1], columns_[1], positives_);
-    if (positives_.empty()) fail_empty(columns_[1]);
+    take_texts();
     current_.negatives.clear();
     for (size_t i = negatives_at_; i < columns_.size(); ++i) {
       if (values_[i].is_null() || empty_cell(values_[i])) continue;
@@ -107,6 +112,30 @@ class TableRecords : public RecordReader {
     if (const Value* source = value(kSource)) {
       read_text(*source, *rows_, column(kSource), current_.source);
     }
+  }
+
+  // The query, and the positives: one that is empty for a single text, those behind the first of a
+  // group.
+  void take_texts() {
+    if (kind_ == Kind::group) {
+      read_texts(values_[0], columns_[0], positives_);
+      if (positives_.size() < 2) {
+        throw_error(ErrorKind::bad_format, rows_->where(),
+                    "column {} has {} texts, a group needs two. Repair the row, or pass "
+                    "--skip-bad-rows",
+                    quote(columns_[0]), positives_.size());
+      }
+      current_.query = std::move(positives_.front());
+      positives_.erase(positives_.begin());
+      return;
+    }
+    if (!read_text(values_[0], *rows_, columns_[0], current_.query)) fail_empty(columns_[0]);
+    if (kind_ == Kind::single) {
+      positives_.emplace_back();
+      return;
+    }
+    read_texts(values_[1], columns_[1], positives_);
+    if (positives_.empty()) fail_empty(columns_[1]);
   }
 
   void take_scores() {
@@ -153,6 +182,8 @@ class TableRecords : public RecordReader {
     }
   }
 
+  enum class Kind : uint8_t { pair, single, group };
+  Kind kind_ = Kind::pair;
   BadRows bad_;
   const std::string task_, source_;
   std::vector<std::string> columns_;
@@ -167,21 +198,81 @@ class TableRecords : public RecordReader {
   uint64_t row_count_ = 0;
 };
 
+// Makes the text valid UTF-8; a repair is counted.
+template <typename Where>
+void take_text(std::string_view text, const Where& where, std::string& out) {
+  if (text::is_valid_utf8(text)) {
+    out = text;
+    return;
+  }
+  out.clear();
+  const size_t repaired = text::repair_utf8(text, out);
+  count_event("data.invalid_utf8", repaired,
+              "bytes that are not UTF-8 were replaced by U+FFFD, first in " + where());
+}
+
+// Lines of a plain text file, a record each; blank lines are none.
+class LineRecords : public RecordReader {
+ public:
+  LineRecords(const fs::path& path, const ReadOptions& options)
+      : where_(path.string()),
+        task_(options.task),
+        source_(options.source.empty() ? source_name(path) : options.source) {
+    store::TextSourceOptions lines;
+    lines.format = store::TextFormat::lines;
+    lines.skip_bad_rows = options.skip_bad_rows;
+    lines_ = store::open_text_source(path, lines);
+  }
+
+  bool next(Record& record) override {
+    do {
+      if (!lines_->next(row_)) return false;
+      ++rows_;
+    } while (row_.values[0].find_first_not_of(" \t\v\f") == std::string::npos);
+    record.clear();
+    take_text(
+        row_.values[0], [&] { return fmt::format("{}:{}", where_, row_.line); }, record.query);
+    record.task = task_;
+    record.source = source_;
+    record.row = row_.line;
+    return true;
+  }
+  uint64_t rows() const override { return rows_; }
+  uint64_t bad_rows() const override { return lines_->bad_rows(); }
+  const std::vector<BadRow>& first_bad_rows() const override { return none_; }
+  uint64_t bytes_read() const override { return lines_->bytes_read(); }
+
+ private:
+  const std::string where_, task_, source_;
+  std::unique_ptr<store::TextSource> lines_;
+  store::TextRow row_;
+  std::vector<BadRow> none_;
+  uint64_t rows_ = 0;
+};
+
+bool is_plain_text(const fs::path& path) {
+  fs::path name = path.filename();
+  if (name.extension() == ".gz" || name.extension() == ".zst") name = name.stem();
+  return name.extension() == ".txt";
+}
+
+RowShape shape_of(const ReadOptions& options) {
+  if (options.single && options.classes) {
+    throw_error(ErrorKind::usage, "single, classes",
+                "rows are either single texts or texts with their class");
+  }
+  if (options.single) return RowShape::single;
+  return options.classes ? RowShape::classes : RowShape::pair;
+}
+
 }  // namespace
 
 bool read_text(const Value& value, const store::RowReader& rows, std::string_view column,
                std::string& out) {
   if (value.is_null()) return false;
   std::string scratch;
-  const auto text = store::as_text(value, rows, column, scratch);
-  if (text::is_valid_utf8(text)) {
-    out = text;
-    return true;
-  }
-  out.clear();
-  const size_t repaired = text::repair_utf8(text, out);
-  count_event("data.invalid_utf8", repaired,
-              "bytes that are not UTF-8 were replaced by U+FFFD, first in " + rows.where());
+  take_text(
+      store::as_text(value, rows, column, scratch), [&] { return rows.where(); }, out);
   return true;
 }
 
@@ -192,12 +283,17 @@ std::string source_name(const fs::path& path) {
 }
 
 OpenedRecords open_records(const fs::path& path, const ReadOptions& options) {
+  const RowShape shape = shape_of(options);
   if (fs::is_directory(path)) {
     return {open_beir(path, options), fmt::format("BEIR folder, split {}", quote(options.split)),
             0};
   }
-  const Layout layout = options.map.empty() ? known_layout(store::list_columns(path), path.string())
-                                            : mapped_layout(options.map);
+  if (shape == RowShape::single && options.map.empty() && is_plain_text(path)) {
+    return {std::make_unique<LineRecords>(path, options), "lines of text", fs::file_size(path)};
+  }
+  const Layout layout = options.map.empty()
+                            ? known_layout(store::list_columns(path), shape, path.string())
+                            : mapped_layout(options.map, shape);
   return {std::make_unique<TableRecords>(path, layout, options), layout.words, fs::file_size(path)};
 }
 

@@ -22,6 +22,8 @@ struct ReadOptions {
   std::string split = "train";  // of a BEIR folder's qrels
   std::string task = {};        // for records that name none
   std::string source = {};      // for records that name none; empty: the file's name
+  bool single = false;          // rows of one text (also lines of a .txt): the query; no positive
+  bool classes = false;  // rows of a text and its class: the query, and its class as the positive
 };
 
 struct BadRow {

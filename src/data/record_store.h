@@ -20,22 +20,33 @@ struct StoreOptions {
   ReadOptions read;
 };
 
+// What tells texts apart: a hash of the folded text (fold.h); 0 for no text.
+struct TextKeys {
+  uint64_t query = 0, positive = 0;
+};
+uint64_t text_key(std::string_view text);
+
 class RecordStore {
  public:
   // Opens `path` when it holds these inputs (same files, sizes, times and options), else reads the
-  // inputs and writes it: to a temporary name, renamed when complete. Errors: those of readers;
-  // bad_format (no records at all); io; interrupted.
+  // inputs and writes it: to a temporary name, renamed when complete. A record with a blank text is
+  // a bad row. Memory: one block of records. Errors: those of readers; bad_format (no records at
+  // all, or a damaged store: delete it); io; interrupted.
   static std::unique_ptr<RecordStore> open(const std::filesystem::path& path,
                                            const StoreOptions& options,
                                            const ProgressSink& progress);
   virtual ~RecordStore() = default;
   virtual uint64_t size() const = 0;
-  virtual void read(uint64_t number, Record& record) const = 0;  // thread-safe
+  // Thread-safe. Errors: bad_format (damaged: delete the store).
+  virtual void read(uint64_t number, Record& record) const = 0;
+  virtual TextKeys keys(uint64_t number) const;  // the same, without reading the texts
   virtual uint64_t bad_rows() const = 0;
-  virtual std::string fingerprint() const = 0;  // of inputs and options, for checkpoints
+  // Of the records themselves, for checkpoints: the same wherever the files lie.
+  virtual std::string fingerprint() const = 0;
   // Which fields the records have: counts over all of them.
   struct Fields {
-    uint64_t positive = 0, negatives = 0, label = 0, scores = 0;
+    uint64_t positive = 0, negatives = 0, label = 0;
+    uint64_t scores = 0;            // records with one for the positive and for each negative
     uint64_t fewest_negatives = 0;  // of the records that have any
   };
   virtual Fields fields() const = 0;
