@@ -1,5 +1,5 @@
-// See chain.h. A chain of f filters with k keyed ones takes k + 1 passes: a pass ends behind each
-// keyed filter, and the last one writes the output.
+// See chain.h. A pass ends behind each keyed filter and before each that surveys; the last one
+// writes the output.
 #include "data/chain.h"
 
 #include <algorithm>
@@ -24,6 +24,7 @@ using Filters = std::vector<std::unique_ptr<Filter>>;
 
 struct Pass {
   size_t first = 0, end = 0;  // filters
+  bool keyed = false;         // its last filter is
 };
 
 Filters make_filters(const ChainOptions& options) {
@@ -41,8 +42,13 @@ Filters make_filters(const ChainOptions& options) {
 std::vector<Pass> plan(const Filters& filters) {
   std::vector<Pass> out(1);
   for (size_t i = 0; i < filters.size(); ++i) {
+    const FilterPlan plan = filters[i]->plan();
+    // A survey reads what a pass before has written, so it never belongs to the first.
+    if (plan.surveys && (out.size() == 1 || out.back().first != i)) out.push_back({i, i});
     out.back().end = i + 1;
-    if (filters[i]->keyed()) out.push_back({i + 1, i + 1});
+    if (plan.keys == 0) continue;
+    out.back().keyed = true;
+    out.push_back({i + 1, i + 1});
   }
   return out;
 }
@@ -133,27 +139,58 @@ class Chain {
     const bool last = number + 1 == passes_.size();
     StageParts parts;
     for (size_t i = pass.first; i < pass.end; ++i) {
-      parts.steps.push_back({filters_[i].get(), listed(i), options_.filters[i]});
+      parts.steps.push_back(step(i));
     }
     std::optional<InputSource> input;
     std::optional<WorkSource> work;
     std::optional<RepeatBits> repeats;
+    parts.first = number == 0;
     if (number == 0) {
       parts.source = &input.emplace(options_, progress_);
     } else {
       const auto records = folder_.finished()[number - 1].at("records_out").get<uint64_t>();
       parts.source = &work.emplace(folder_.file(number - 1, "records"), records, progress_);
-      parts.repeats = &repeats.emplace(folder_.file(number - 1, "repeats"));
-      const size_t keyed = pass.first - 1;
-      parts.repeats_step = {filters_[keyed].get(), listed(keyed), options_.filters[keyed]};
+      if (passes_[number - 1].keyed) {
+        parts.repeats = &repeats.emplace(folder_.file(number - 1, "repeats"));
+        parts.repeats_step = step(pass.first - 1);
+      }
+      if (pass.first < pass.end && filters_[pass.first]->plan().surveys) {
+        survey(*filters_[pass.first], number - 1, records, parts.repeats);
+      }
     }
     const StageResult result = run_with_outputs(number, last, parts);
     nlohmann::ordered_json saved{{"records_out", result.records_out},
                                  {"repeats", result.repeats.json()},
                                  {"steps", nlohmann::ordered_json::array()}};
     for (const Tally& tally : result.steps) saved["steps"].push_back(tally.json());
-    if (input) saved["inputs"] = input->report();
+    if (input) {
+      saved["inputs"] = input->report();
+      saved["lengths"] = result.lengths_in.json();
+    }
+    if (last) saved["lengths_out"] = result.lengths_out.json();
     return saved;
+  }
+
+  StageParts::Step step(size_t filter) const {
+    return {filters_[filter].get(), listed(filter), options_.filters[filter],
+            filters_[filter]->plan()};
+  }
+
+  // Shows a filter what a pass has left.
+  void survey(Filter& filter, size_t pass, uint64_t records, const RepeatBits* repeats) const {
+    const auto scan = [&](const std::function<void(const Record&, uint64_t row)>& f) {
+      WorkSource source(folder_.file(pass, "records"), records, {});
+      Batch batch;
+      uint64_t row = 0;
+      while (source.read(batch)) {
+        check_interrupted();
+        source.unpack(batch);
+        for (size_t i = 0; i < batch.count; ++i, ++row) {
+          if (repeats == nullptr || !repeats->repeated(row)) f(batch.records[i], row);
+        }
+      }
+    };
+    filter.survey(scan, progress_);
   }
 
   StageResult run_with_outputs(size_t number, bool last, StageParts& parts) {
@@ -164,7 +201,13 @@ class Chain {
       parts.json = &json.emplace(options_.out);
     } else {
       parts.packed = &packed.emplace(folder_.file(number, "records"));
-      parts.keys = &keys.emplace(folder_.file(number, "keys"));
+    }
+    if (passes_[number].keyed) {
+      const StageParts::Step& keyed = parts.steps.back();
+      parts.keys = &keys.emplace(folder_.file(number, "keys"), keyed.plan,
+                                 [filter = keyed.filter](std::string_view a, std::string_view b) {
+                                   return filter->alike(a, b);
+                                 });
     }
     if (lists()) parts.removed = &removed.emplace(folder_.file(number, "removed"));
     StageResult result = run_stage(parts, pool_);
@@ -183,7 +226,9 @@ class Chain {
       for (size_t i = pass.first; i < pass.end; ++i) {
         tallies[i].merge(Tally::from_json(done[number].at("steps").at(i - pass.first)));
       }
-      if (number > 0) tallies[pass.first - 1].merge(Tally::from_json(done[number].at("repeats")));
+      if (number > 0 && passes_[number - 1].keyed) {
+        tallies[pass.first - 1].merge(Tally::from_json(done[number].at("repeats")));
+      }
     }
     auto out = nlohmann::ordered_json::object();
     out["inputs"] = done.front().at("inputs");
@@ -203,6 +248,7 @@ class Chain {
     out["records_in"] = records_in;
     out["records_out"] = records_out;
     out["filters"] = std::move(filters);
+    out["lengths"] = {{"in", done.front().at("lengths")}, {"out", done.back().at("lengths_out")}};
     return out;
   }
 
@@ -240,13 +286,21 @@ nlohmann::ordered_json run_chain(const ChainOptions& options, const ProgressSink
 
 Preview preview_chain(const ChainOptions& options, size_t count) {
   const Filters filters = make_filters(options);
-  std::set<std::pair<uint64_t, uint64_t>> keys;
+  std::set<std::pair<uint64_t, uint64_t>> seen;
+  std::vector<RecordKey> keys;
+  std::string signature;
   const auto stays = [&](Record& record) {
+    Record* const one = &record;
     for (const auto& filter : filters) {
-      if (!filter->judge(record).reason.empty()) return false;
-      if (!filter->keyed()) continue;
-      const RecordKey key = filter->key(record);
-      if (!keys.emplace(key.high, key.low).second) return false;
+      const FilterPlan plan = filter->plan();
+      if (plan.surveys) continue;
+      Verdict verdict;
+      filter->judge({&one, 1}, {&verdict, 1});
+      if (!verdict.reason.empty()) return false;
+      if (plan.keys != 1) continue;
+      keys.clear();
+      filter->append_keys(record, keys, signature);
+      if (!seen.emplace(keys[0].high, keys[0].low).second) return false;
     }
     return true;
   };

@@ -1,7 +1,8 @@
 // A chain of filters over files of records: what `akin prep` runs. Out of core: the records pass by
-// in batches; a keyed filter (dedup) ends a pass, its keys go to disk, and the next pass drops the
-// repeats. A work folder keeps finished passes, so a run that was stopped goes on with the next and
-// ends in the same bytes. The number of threads changes nothing but time.
+// in batches; a keyed filter (dedup, near) ends a pass, its keys go to disk, and the next pass
+// drops the repeats; a filter that surveys (consistency) begins one and reads first what it needs.
+// A work folder keeps finished passes, so a run that was stopped goes on with the next and ends in
+// the same bytes. The number of threads changes nothing but time.
 #pragma once
 
 #include <filesystem>
@@ -32,7 +33,8 @@ struct ChainOptions {
 // Runs the chain, removes its work folder and returns the report:
 //   inputs   [{path, layout, rows, bad_rows, first_bad_rows: [{where, message}]}]
 //   records_in, records_out, passes, passes_kept (from a run before), threads, seconds
-//   filters  [{name, in, removed, changed, reasons: {reason: {count, samples}}}]
+//   filters  [{name, in, removed, changed, reasons: {reason: {count, samples}}, notes: {note:
+//   count}}] lengths  {in, out}: {query, positive}: counts of texts by length, see lengths.h
 //   removed  the list of what was removed, when there is one
 // Errors: usage (unknown or doubled filters, an output that is an input, a work folder of another
 // run), those of readers and filters, io, interrupted (the work folder stays).
@@ -43,7 +45,7 @@ struct Preview {
   std::vector<Record> records;       // the first that the chain lets pass
   uint64_t judged = 0;
 };
-// Writes nothing.
+// Writes nothing. Leaves out what needs all the records: filters that survey, and signatures.
 Preview preview_chain(const ChainOptions& options, size_t count);
 
 }  // namespace akin::data

@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kBatchRecords = 1024;
 constexpr size_t kBatchBytes = size_t{4} << 20;
-constexpr uint64_t kStateVersion = 1;  // raised when a work file's form changes
+constexpr uint64_t kStateVersion = 2;  // raised when a work file's form changes
 
 // What a file is, as far as can be told without reading it.
 void add_file(const fs::path &path, Hasher &hasher) {
@@ -38,6 +38,31 @@ void add_all(const std::vector<std::string> &texts, Hasher &hasher) {
   for (const auto &text : texts) hasher.add(text);
 }
 
+void add_encoding(const EncodeOptions &options, Hasher &hasher) {
+  add_all({options.prompt_name, options.prompt.value_or(""), options.task}, hasher);
+  hasher.add(uint64_t{options.prompt.has_value()});
+  hasher.add(options.dims);
+  hasher.add(static_cast<uint64_t>(options.truncate));
+}
+
+void add_filter_options(const FilterOptions &filter, Hasher &hasher) {
+  for (const uint64_t value :
+       {filter.min_chars, filter.max_chars, filter.overlap_words, filter.eval_words,
+        filter.near_words, filter.pool, filter.top, filter.seed, uint64_t{filter.drop_unsure},
+        uint64_t{filter.keep_without_negatives}}) {
+    hasher.add(value);
+  }
+  for (const double value : {filter.overlap, filter.language_confidence, filter.near_similarity,
+                             filter.min_similarity, filter.margin}) {
+    hasher.add(fmt::format("{}", value));
+  }
+  add_all(filter.languages, hasher);
+  if (!filter.language_model.empty()) add_path(filter.language_model, hasher);
+  if (filter.encoder != nullptr) hasher.add(filter.encoder->info().fingerprint);
+  add_encoding(filter.query_encoding, hasher);
+  add_encoding(filter.document_encoding, hasher);
+}
+
 // Over everything that decides the result.
 std::string fingerprint_of(const ChainOptions &options) {
   Hasher hasher;
@@ -50,12 +75,7 @@ std::string fingerprint_of(const ChainOptions &options) {
   add_all(options.filters, hasher);
   add_all(options.list_removed, hasher);
   add_all(options.filter.eval_columns, hasher);
-  const FilterOptions &filter = options.filter;
-  for (const uint64_t value :
-       {filter.min_chars, filter.max_chars, filter.overlap_words, filter.eval_words}) {
-    hasher.add(value);
-  }
-  hasher.add(fmt::format("{}", filter.overlap));
+  add_filter_options(options.filter, hasher);
   return hasher.hex();
 }
 
@@ -199,6 +219,7 @@ void WorkFolder::remove() const {
     remove_pass(pass);
     fs::remove(file(pass, "removed"));
     fs::remove(file(pass, "keys"));
+    fs::remove(file(pass, "keys.signatures"));
   }
   fs::remove(path_ / "state.json");
   std::error_code ignored;

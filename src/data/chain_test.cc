@@ -184,8 +184,8 @@ TEST(FirstKeys, MarksExactlyTheRepeats) {
   }
   uint64_t repeats = 0;
   {
-    FirstKeys first(folder / "keys");
-    for (const auto& key : keys) first.add(key);
+    FirstKeys first(folder / "keys", {.keys = 1});
+    for (const auto& key : keys) first.add({&key, 1}, {});
     ThreadPool pool(3);
     repeats = first.mark_repeats(folder / "bits", pool);
   }

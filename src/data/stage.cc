@@ -9,18 +9,33 @@
 namespace akin::data {
 namespace {
 
+constexpr size_t kStays = SIZE_MAX, kRepeat = SIZE_MAX - 1;
+
+// What the steps say of a batch's records.
+struct Judged {
+  std::vector<size_t> removed_by;  // of each record: a step, kRepeat or kStays
+  std::vector<Verdict> verdicts;   // of each record: the last
+  std::vector<Record*> alive;
+  std::vector<size_t> index;  // of each that is alive
+  std::vector<Verdict> step_verdicts;
+};
+
 // What a thread makes of a batch.
 struct Outcome {
   std::string bytes, removed;
   std::vector<RecordKey> keys;
+  std::string signatures;
   uint32_t kept = 0;
   Tally repeats;
   std::vector<Tally> steps;
+  LengthCounts lengths_in, lengths_out;
 
   void clear(size_t step_count) {
     bytes.clear();
     removed.clear();
     keys.clear();
+    signatures.clear();
+    lengths_in = lengths_out = {};
     kept = 0;
     repeats = {};
     steps.assign(step_count, {});
@@ -36,12 +51,15 @@ class Stage {
   void work() {
     Batch batch;
     Outcome outcome;
+    Judged judged;
     try {
       while (read(batch)) {
         parts_.source->unpack(batch);
         outcome.clear(parts_.steps.size());
+        judge(batch, judged, outcome);
         for (size_t i = 0; i < batch.count; ++i) {
-          judge(batch.records[i], batch.first_row + i, outcome);
+          settle(batch.records[i], batch.first_row + i, judged.removed_by[i], judged.verdicts[i],
+                 outcome);
         }
         if (!write(batch.number, outcome)) return;
       }
@@ -71,23 +89,63 @@ class Stage {
     return true;
   }
 
-  void judge(Record& record, uint64_t row, Outcome& out) const {
-    if (parts_.repeats != nullptr && parts_.repeats->repeated(row)) {
-      remove(parts_.repeats_step, {.reason = "repeated"}, record, row, out.repeats, out);
-      return;
+  // Each step judges what those before it let pass.
+  void judge(Batch& batch, Judged& judged, Outcome& out) const {
+    judged.removed_by.assign(batch.count, kStays);
+    judged.verdicts.assign(batch.count, {});
+    judged.alive.clear();
+    judged.index.clear();
+    for (size_t i = 0; i < batch.count; ++i) {
+      if (parts_.first) out.lengths_in.add(batch.records[i]);
+      if (parts_.repeats != nullptr && parts_.repeats->repeated(batch.first_row + i)) {
+        judged.removed_by[i] = kRepeat;
+        judged.verdicts[i].reason = parts_.repeats_step.plan.reason;
+        continue;
+      }
+      judged.alive.push_back(&batch.records[i]);
+      judged.index.push_back(i);
     }
-    for (size_t i = 0; i < parts_.steps.size(); ++i) {
-      const Verdict verdict = parts_.steps[i].filter->judge(record);
-      out.steps[i].judged(verdict.changed);
-      if (verdict.reason.empty()) continue;
-      remove(parts_.steps[i], verdict, record, row, out.steps[i], out);
+    for (size_t step = 0; step < parts_.steps.size() && !judged.alive.empty(); ++step) {
+      judge_step(step, judged, out.steps[step]);
+    }
+  }
+
+  void judge_step(size_t step, Judged& judged, Tally& tally) const {
+    judged.step_verdicts.assign(judged.alive.size(), {});
+    parts_.steps[step].filter->judge(judged.alive, judged.step_verdicts);
+    size_t left = 0;
+    for (size_t i = 0; i < judged.alive.size(); ++i) {
+      Verdict& verdict = judged.step_verdicts[i];
+      tally.judged(verdict);
+      if (verdict.reason.empty()) {
+        judged.alive[left] = judged.alive[i];
+        judged.index[left++] = judged.index[i];
+        continue;
+      }
+      judged.removed_by[judged.index[i]] = step;
+      judged.verdicts[judged.index[i]] = std::move(verdict);
+    }
+    judged.alive.resize(left);
+    judged.index.resize(left);
+  }
+
+  // Writes and counts what has become of a record.
+  void settle(const Record& record, uint64_t row, size_t removed_by, const Verdict& verdict,
+              Outcome& out) const {
+    if (removed_by != kStays) {
+      const bool repeat = removed_by == kRepeat;
+      remove(repeat ? parts_.repeats_step : parts_.steps[removed_by], verdict, record, row,
+             repeat ? out.repeats : out.steps[removed_by], out);
       return;
     }
     ++out.kept;
-    if (parts_.keys != nullptr) out.keys.push_back(parts_.steps.back().filter->key(record));
+    if (parts_.keys != nullptr) {
+      parts_.steps.back().filter->append_keys(record, out.keys, out.signatures);
+    }
     if (parts_.packed != nullptr) {
       append_packed(record, out.bytes);
     } else {
+      out.lengths_out.add(record);
       append_json(record, out.bytes);
       out.bytes += '\n';
     }
@@ -110,7 +168,7 @@ class Stage {
     std::unique_lock lock(write_mutex_);
     turn_.wait(lock, [&] { return failed_ || written_ == number; });
     if (failed_) return false;
-    for (const RecordKey& key : out.keys) parts_.keys->add(key);
+    if (parts_.keys != nullptr) add_keys(out);
     if (parts_.packed != nullptr) {
       if (out.kept > 0) parts_.packed->write(out.kept, out.bytes);
     } else {
@@ -119,10 +177,21 @@ class Stage {
     if (parts_.removed != nullptr) parts_.removed->write(out.removed);
     result_.records_out += out.kept;
     result_.repeats.merge(out.repeats);
+    result_.lengths_in.merge(out.lengths_in);
+    result_.lengths_out.merge(out.lengths_out);
     for (size_t i = 0; i < out.steps.size(); ++i) result_.steps[i].merge(out.steps[i]);
     ++written_;
     turn_.notify_all();
     return true;
+  }
+
+  void add_keys(const Outcome& out) const {
+    const FilterPlan& plan = parts_.steps.back().plan;
+    for (size_t i = 0; i < out.kept; ++i) {
+      parts_.keys->add(
+          std::span(out.keys).subspan(i * plan.keys, plan.keys),
+          std::string_view(out.signatures).substr(i * plan.signature_bytes, plan.signature_bytes));
+    }
   }
 
   const StageParts& parts_;

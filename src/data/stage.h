@@ -16,6 +16,7 @@
 #include "base/threads.h"
 #include "data/filter.h"
 #include "data/first_keys.h"
+#include "data/lengths.h"
 #include "data/record.h"
 #include "data/tally.h"
 #include "data/work_file.h"
@@ -43,6 +44,7 @@ struct StageParts {
     const Filter* filter = nullptr;
     bool listed = false;  // what it removes is written to `removed`
     std::string name = {};
+    FilterPlan plan = {};
   };
   std::vector<Step> steps;
   // Repeats that the pass before found; they count for the filter `repeats_name`.
@@ -52,12 +54,14 @@ struct StageParts {
   WorkFileWriter* packed = nullptr;  // where they go: to the next pass,
   AtomicFile* json = nullptr;        // or out
   AtomicFile* removed = nullptr;
+  bool first = false;  // lengths of what comes in are counted; of what goes out, in the last
 };
 
 struct StageResult {
   uint64_t records_out = 0;
   Tally repeats;
   std::vector<Tally> steps;
+  LengthCounts lengths_in, lengths_out;
 };
 
 // Errors: whatever parts throw; interrupted.

@@ -52,9 +52,19 @@ void Tally::remove(std::string_view reason, const std::string& match, const Reco
   at->second.add({order, std::move(shown)});
 }
 
+void Tally::note(std::string_view note) {
+  const auto at = notes_.find(note);
+  if (at == notes_.end()) {
+    notes_.emplace(note, 1);
+  } else {
+    ++at->second;
+  }
+}
+
 void Tally::merge(const Tally& other) {
   in_ += other.in_;
   changed_ += other.changed_;
+  for (const auto& [name, count] : other.notes_) notes_[name] += count;
   for (const auto& [name, reason] : other.reasons_) {
     Reason& mine = reasons_[name];
     mine.count += reason.count;
@@ -78,7 +88,10 @@ nlohmann::ordered_json Tally::json() const {
     }
     reasons[name] = {{"count", reason.count}, {"samples", std::move(samples)}};
   }
-  return {{"in", in_}, {"removed", removed()}, {"changed", changed_}, {"reasons", reasons}};
+  nlohmann::ordered_json out{
+      {"in", in_}, {"removed", removed()}, {"changed", changed_}, {"reasons", std::move(reasons)}};
+  if (!notes_.empty()) out["notes"] = notes_;
+  return out;
 }
 
 Tally Tally::from_json(const nlohmann::ordered_json& json) {
@@ -86,6 +99,7 @@ Tally Tally::from_json(const nlohmann::ordered_json& json) {
   try {
     out.in_ = json.at("in").get<uint64_t>();
     out.changed_ = json.at("changed").get<uint64_t>();
+    if (json.contains("notes")) json.at("notes").get_to(out.notes_);
     for (const auto& [name, reason] : json.at("reasons").items()) {
       Reason& mine = out.reasons_[name];
       mine.count = reason.at("count").get<uint64_t>();

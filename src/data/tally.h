@@ -21,9 +21,10 @@ class Tally {
  public:
   static constexpr size_t kSamples = 3;  // of each reason
 
-  void judged(bool changed) {
+  void judged(const Verdict& verdict) {
     ++in_;
-    changed_ += changed ? 1 : 0;
+    changed_ += verdict.changed ? 1 : 0;
+    if (!verdict.note.empty()) note(verdict.note);
   }
   // `number` is the record's among those that its stage reads.
   void remove(std::string_view reason, const std::string& match, const Record& record,
@@ -32,7 +33,7 @@ class Tally {
 
   uint64_t in() const { return in_; }
   uint64_t removed() const;
-  nlohmann::ordered_json json() const;  // in, removed, changed, reasons: {count, samples}
+  nlohmann::ordered_json json() const;  // in, removed, changed, reasons: {count, samples}, notes
   // The tally again, from a state file. Errors: bad_format.
   static Tally from_json(const nlohmann::ordered_json& json);
 
@@ -49,7 +50,10 @@ class Tally {
     }
     void add(Sample sample);
   };
+  void note(std::string_view note);
+
   uint64_t in_ = 0, changed_ = 0;
+  std::map<std::string, uint64_t, std::less<>> notes_;
   std::map<std::string, Reason, std::less<>> reasons_;
 };
 

@@ -91,7 +91,7 @@ TEST(PrepCommand, SaysWhatIsWrong) {
   EXPECT_EQ(run({"prep", "--out", folder.file("x.jsonl")}).code, 2);
   const auto unknown = run({"prep", in, "--out", folder.file("x"), "--filters", "dedupe"});
   EXPECT_EQ(unknown.code, 2);
-  EXPECT_NE(unknown.err.find("normalise, length, overlap, dedup, contamination"), std::string::npos)
+  EXPECT_NE(unknown.err.find("normalise, length, language, overlap, dedup, near"), std::string::npos)
       << unknown.err;
   EXPECT_EQ(run({"prep", folder.file("none.jsonl"), "--out", folder.file("x")}).code, 1);
   const auto list = run({"prep", "--list"});

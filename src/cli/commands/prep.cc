@@ -28,8 +28,8 @@ struct PrepOptions {
       "JSONL, JSON, CSV, TSV (also .gz and .zst), Parquet, or BEIR folders");
     v("out=FILE", out, "where the records that stay go, as JSONL");
     v("filters=NAME", filters,
-      "the chain, in this order; default normalise,length,dedup, and contamination when "
-      "--eval-texts is given");
+      "the chain, in this order; default normalise,length,dedup, with language before "
+      "dedup when --languages is given and contamination at the end when --eval-texts is");
     v("list", list, "print the filters");
     v("check", check,
       "print the layout of each file and the first five records that stay; write "
@@ -48,6 +48,18 @@ struct PrepOptions {
       "overlap: remove a pair when at least this share of the shorter text's words is in the "
       "longer");
     v("overlap-words=N", filter.overlap_words, "overlap: and at least this many of its words");
+    v("languages=CODE", filter.languages,
+      "language: those that stay, such as en,zh; both query and positive are judged");
+    v("language-model=FILE", filter.language_model,
+      "language: a fastText model, such as lid.176.ftz, instead of CLD2, which is built in");
+    v("language-confidence=SHARE", filter.language_confidence,
+      "language: below this confidence a text counts as unclear");
+    v("drop-unclear", filter.drop_unsure,
+      "language: remove texts whose language is not clear (short ones, numbers), instead of "
+      "keeping and counting them");
+    v("near-similarity=J", filter.near_similarity,
+      "near: Jaccard similarity from which two queries, and their positives, are nearly equal");
+    v("near-words=N", filter.near_words, "near: words of a shingle");
     v("eval-texts=FILE", filter.eval_texts,
       "contamination: files and folders of evaluation sets, also .txt with a text a line");
     v("eval-columns=NAME", filter.eval_columns,
@@ -153,6 +165,12 @@ void print_report(const nlohmann::ordered_json& report, Context& context) {
       why += fmt::format("{}{} {}", why.empty() ? "" : ", ", name,
                          thousands(reason.at("count").get<uint64_t>()));
     }
+    if (filter.contains("notes")) {
+      for (const auto& [name, count] : filter.at("notes").items()) {
+        why += fmt::format("{}kept: {} {}", why.empty() ? "" : ", ", name,
+                           thousands(count.get<uint64_t>()));
+      }
+    }
     if (const auto changed = filter.at("changed").get<uint64_t>(); changed > 0) {
       why += fmt::format("{}changed {}", why.empty() ? "" : ", ", thousands(changed));
     }
@@ -167,6 +185,11 @@ void print_report(const nlohmann::ordered_json& report, Context& context) {
 void resolve(PrepOptions& options) {
   constexpr std::string_view kContamination = "contamination";
   auto& filters = options.filters;
+  constexpr std::string_view kLanguage = "language";
+  if (!options.filter.languages.empty() &&
+      std::find(filters.begin(), filters.end(), kLanguage) == filters.end()) {
+    filters.emplace(std::find(filters.begin(), filters.end(), "dedup"), kLanguage);
+  }
   if (!options.filter.eval_texts.empty() &&
       std::find(filters.begin(), filters.end(), kContamination) == filters.end()) {
     filters.emplace_back(kContamination);

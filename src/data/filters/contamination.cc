@@ -32,7 +32,7 @@ uint64_t hash_all(const std::vector<uint64_t>& words) {
   return hash64({reinterpret_cast<const char*>(words.data()), words.size() * sizeof(uint64_t)});
 }
 
-class Contamination final : public Filter {
+class Contamination final : public RecordFilter {
  public:
   explicit Contamination(const FilterOptions& options) : run_(options.eval_words) {
     if (options.eval_texts.empty()) {
@@ -49,7 +49,7 @@ class Contamination final : public Filter {
         [&](std::string_view text, const std::string& where) { add(text, where, words); });
   }
 
-  Verdict judge(Record& record) const override {
+  Verdict judge_record(Record& record) const override {
     Verdict out = judge_text(record.query);
     if (out.reason.empty()) out = judge_text(record.positive);
     for (size_t i = 0; out.reason.empty() && i < record.negatives.size(); ++i) {

@@ -18,9 +18,9 @@ namespace {
 
 constexpr uint64_t kHighSeed = 0x616B696E, kLowSeed = 0x70726570;
 
-class Dedup final : public Filter {
+class Dedup final : public RecordFilter {
  public:
-  Verdict judge(Record& record) const override {
+  Verdict judge_record(Record& record) const override {
     thread_local std::string query, positive;
     query.clear();
     positive.clear();
@@ -30,15 +30,16 @@ class Dedup final : public Filter {
     if (query == positive) return {.reason = "identical"};
     return {};
   }
-  bool keyed() const override { return true; }
+  FilterPlan plan() const override { return {.keys = 1}; }
   // Each text is followed by its length, so that texts cannot run into each other.
-  RecordKey key(const Record& record) const override {
+  void append_keys(const Record& record, std::vector<RecordKey>& keys,
+                   std::string& /*signature*/) const override {
     thread_local std::string bytes;
     bytes.clear();
     add(record.query, bytes);
     add(record.positive, bytes);
     for (const auto& negative : record.negatives) add(negative, bytes);
-    return {hash64(bytes, kHighSeed), hash64(bytes, kLowSeed)};
+    keys.push_back({hash64(bytes, kHighSeed), hash64(bytes, kLowSeed)});
   }
 
  private:

@@ -13,7 +13,7 @@
 namespace akin::data {
 namespace {
 
-class Length final : public Filter {
+class Length final : public RecordFilter {
  public:
   explicit Length(const FilterOptions& options)
       : least_(options.min_chars), most_(options.max_chars) {
@@ -21,7 +21,7 @@ class Length final : public Filter {
       throw_error(ErrorKind::usage, "--max-chars", "{} is less than --min-chars {}", most_, least_);
     }
   }
-  Verdict judge(Record& record) const override {
+  Verdict judge_record(Record& record) const override {
     for (const std::string* text : {&record.query, &record.positive}) {
       // Bytes bound characters from both sides, so most texts need no count.
       if (text->size() / 4 >= least_ && (most_ == 0 || text->size() <= most_)) continue;

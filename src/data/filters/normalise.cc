@@ -60,9 +60,9 @@ bool normalise(std::string& text) {
   return true;
 }
 
-class Normalise final : public Filter {
+class Normalise final : public RecordFilter {
  public:
-  Verdict judge(Record& record) const override {
+  Verdict judge_record(Record& record) const override {
     bool changed = normalise(record.query);
     changed = normalise(record.positive) || changed;
     bool emptied = false;

@@ -18,7 +18,7 @@
 namespace akin::data {
 namespace {
 
-class Overlap final : public Filter {
+class Overlap final : public RecordFilter {
  public:
   explicit Overlap(const FilterOptions& options)
       : share_(options.overlap), least_(options.overlap_words) {
@@ -26,7 +26,7 @@ class Overlap final : public Filter {
       throw_error(ErrorKind::usage, "--overlap", "{} is not a share above 0 and up to 1", share_);
     }
   }
-  Verdict judge(Record& record) const override {
+  Verdict judge_record(Record& record) const override {
     if (record.label) return {};
     thread_local std::string query, positive;
     thread_local std::vector<std::string_view> query_words, positive_words;
