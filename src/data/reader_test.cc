@@ -63,6 +63,58 @@ TEST_F(Reader, GivesARecordForEachPositive) {
                    R"({"query":"r","positive":"p"})"}));
 }
 
+TEST_F(Reader, ReadsParallelTextsAnswersAndGroups) {
+  const Lines pair = {R"({"query":"a","positive":"b"})"};
+  EXPECT_EQ(read("a.jsonl", R"({"zh":"b","en":"a"})"), pair);
+  EXPECT_EQ(read("b.jsonl", R"({"instruction":"a","output":"b"})"), pair);
+  EXPECT_EQ(read("c.jsonl", R"({"query":"a","answers":["b","c"]})"),
+            (Lines{pair[0], R"({"query":"a","positive":"c"})"}));
+  const std::string groups =
+      "{\"captions\":[\"a\",\"b\",\"c\"]}\n"
+      "{\"captions\":[\"alone\"]}\n"
+      "{\"captions\":[\"d\",\"e\"]}\n";
+  expect_error(ErrorKind::bad_format, "d.jsonl:2", [&] { read("d.jsonl", groups); });
+  ReadOptions options;
+  options.skip_bad_rows = true;
+  EXPECT_EQ(read("e.jsonl", groups, options),
+            (Lines{pair[0], R"({"query":"b","positive":"c"})", R"({"query":"d","positive":"e"})"}));
+  EXPECT_EQ(read("f.jsonl", R"({"sentences":["a","b"]})"), pair);
+}
+
+TEST_F(Reader, ReadsSingleTexts) {
+  ReadOptions options;
+  options.single = true;
+  const Lines two = {R"({"query":"a","positive":""})", R"({"query":"b","positive":""})"};
+  EXPECT_EQ(read("a.jsonl", "{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":\"b\"}\n", options), two);
+  EXPECT_EQ(read("b.csv", "id,sentence\n1,a\n2,b\n", options), two);
+  EXPECT_EQ(read("c.tsv", "query\tpos\na\tx\nb\ty\n", options), two);
+  EXPECT_EQ(read("d.txt", "a\r\n\n  \nb", options), two);
+  options.map = {"query=2"};
+  EXPECT_EQ(read("e.tsv", "x\ta\ny\tb\n", options), two);
+  options.map.clear();
+  EXPECT_EQ(read("f.txt", "a\xFF\n", options),
+            Lines{"{\"query\":\"a\xEF\xBF\xBD\",\"positive\":\"\"}"});
+  expect_error(ErrorKind::bad_format, "column of texts",
+               [&] { read("g.jsonl", R"({"foo":"a"})", options); });
+  options.classes = true;
+  expect_error(ErrorKind::usage, "classes", [&] { read("h.jsonl", R"({"text":"a"})", options); });
+}
+
+TEST_F(Reader, ReadsTextsWithTheirClasses) {
+  ReadOptions options;
+  options.classes = true;
+  EXPECT_EQ(read("a.jsonl", "{\"text\":\"a\",\"label\":\"joy\"}\n{\"text\":\"b\",\"label\":3}\n",
+                 options),
+            (Lines{R"({"query":"a","positive":"joy"})", R"({"query":"b","positive":"3"})"}));
+  EXPECT_EQ(read("b.csv", "category,sentence\nx,a\n", options),
+            Lines{R"({"query":"a","positive":"x"})"});
+  expect_error(ErrorKind::bad_format, "column of classes",
+               [&] { read("c.jsonl", R"({"text":"a"})", options); });
+  options.map = {"query=text", "positive=label_fine"};
+  EXPECT_EQ(read("d.jsonl", R"({"text":"a","label":"A","label_fine":"A:b"})", options),
+            Lines{R"({"query":"a","positive":"A:b"})"});
+}
+
 TEST_F(Reader, TakesBackWhatIsWritten) {
   const std::string line =
       R"({"query":"a\n\"b\"","positive":"c\\\u0001","negatives":["d","e"],"label":0.5,)"
