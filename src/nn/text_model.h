@@ -24,7 +24,7 @@ struct Parameter {
   std::string name;          // canonical, model/model.h
   at::Tensor value;          // f32 leaf, contiguous, on the model's device
   bool decay = true;         // false for biases and norms: no weight decay
-  bool sparse_rows = false;  // gradients come as sparse rows (embedding tables)
+  bool sparse_rows = false;  // gradients come as sparse rows (token tables, on the CPU)
   bool trained = true;       // false: frozen, requires_grad is off
 };
 
@@ -44,11 +44,13 @@ struct ScratchSpec {
   int64_t layers = 4, hidden = 312, heads = 12, ffn_hidden = 1200, max_positions = 512;
   std::filesystem::path tokenizer;  // folder or tokenizer.json; gives vocab_size
   PoolingSpec pooling{{PoolingMode::mean}, true};
+  bool normalize = true;  // the folder ends in a Normalize module
   size_t max_tokens = 512;
   double init_std = 0.02;  // normal; norms 1 and 0, biases 0
   uint64_t seed = 1;
-  std::filesystem::path embeddings_from;  // a static model with the same tokenizer ids: its rows
-                                          // (as many dims as fit) start embed.token; empty: none
+  // A static model: the rows of tokens that both tokenizers know (as many dims as fit, scaled to
+  // a deviation of init_std) start the token table; the rest is random. Empty: none.
+  std::filesystem::path embeddings_from;
 };
 
 struct EmbedOptions {
@@ -63,7 +65,8 @@ struct SaveOptions {
   std::map<std::string, std::string> prompts;  // empty: the model's own
   std::string default_prompt_name;
   std::optional<size_t> max_tokens;
-  std::string card;  // README.md; empty: none
+  std::string card;          // README.md; empty: none
+  DType dtype = DType::f32;  // of the weights: f32, f16 or bf16
 };
 
 class TextModel {

@@ -1,0 +1,20 @@
+// Writing a model folder that every tool opens: sentence-transformers' files, the weights under the
+// names and in the layout that their family's checkpoints have.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "nn/model_parts.h"
+#include "nn/named_tensors.h"
+
+namespace akin::nn {
+
+// `values`: what replaces the folder's weights, by canonical name, float32 on the CPU, contiguous.
+// Written to a folder beside and swapped in as a whole. Errors: io; usage where `folder` exists and
+// is not one that akin wrote.
+void save_folder(const std::filesystem::path& folder, const ModelParts& parts,
+                 const NamedTensors& values, const SaveOptions& options);
+
+}  // namespace akin::nn

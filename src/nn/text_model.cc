@@ -1,0 +1,200 @@
+// Joins the parts: parameters, a stack for the device, pooling, heads, saving.
+#include "nn/text_model.h"
+
+#include <algorithm>
+#include <mutex>
+#include <optional>
+
+#include "base/error.h"
+#include "base/threads.h"
+#include "nn/autograd_op.h"
+#include "nn/model_parts.h"
+#include "nn/named_tensors.h"
+#include "nn/pooling.h"
+#include "nn/save.h"
+#include "nn/static_stack.h"
+#include "nn/torch_stack.h"
+
+namespace akin::nn {
+namespace {
+
+at::Device parse_device(const std::string& name) {
+  try {
+    const at::Device device(name);
+    if (device.is_cpu()) return device;
+    if (device.is_cuda() && at::hasCUDA() &&
+        device.index() < static_cast<int>(at::detail::getCUDAHooks().getNumGPUs())) {
+      return device;
+    }
+  } catch (const c10::Error&) {
+    throw_error(ErrorKind::usage, "device", "{} is no device; expected cpu, cuda or cuda:<number>",
+                quote(name));
+  }
+  throw_error(ErrorKind::device, "device",
+              "{} is not there; this libtorch sees {} CUDA devices, use cpu or one of them", name,
+              at::hasCUDA() ? at::detail::getCUDAHooks().getNumGPUs() : 0);
+}
+
+// Weights that forward reads but nobody trains, besides parameters.
+bool is_buffer(std::string_view name) {
+  return name.starts_with("adapter.") || name == "static.mapping" || name == "static.weights";
+}
+
+bool is_token_table(std::string_view name) {
+  return name == "embed.token" || name == "static.embeddings";
+}
+
+at::Tensor load_tensor(const Tensor& stored, const at::Device& device) {
+  at::Tensor out = at::empty(stored.shape, at::kFloat);
+  tensor_to_f32(stored, 0, {out.data_ptr<float>(), static_cast<size_t>(out.numel())});
+  return out.to(device);
+}
+
+void refuse_quantized(const model::Model& model) {
+  for (const std::string& name : model.weights->names()) {
+    if (!name.ends_with(".weight.scale")) continue;
+    throw_error(ErrorKind::unsupported, model.folder.string(),
+                "the weights are int8, which cannot be trained; use the folder that `akin "
+                "quantize` read");
+  }
+}
+
+std::vector<Parameter> load_parameters(const model::Model& model, const at::Device& device,
+                                       const std::vector<std::string>& frozen) {
+  std::vector<Parameter> out;
+  std::vector<bool> used(frozen.size(), false);
+  for (const std::string& name : model.weights->names()) {
+    if (is_buffer(name)) continue;
+    Parameter parameter;
+    parameter.name = name;
+    for (size_t i = 0; i < frozen.size(); ++i) {
+      if (!name.starts_with(frozen[i])) continue;
+      parameter.trained = false;
+      used[i] = true;
+    }
+    parameter.value = load_tensor(model.weights->at(name), device);
+    parameter.value.set_requires_grad(parameter.trained);
+    parameter.decay = parameter.value.dim() > 1;
+    parameter.sparse_rows = is_token_table(name) && device.is_cpu();
+    out.push_back(std::move(parameter));
+  }
+  for (size_t i = 0; i < frozen.size(); ++i) {
+    if (used[i]) continue;
+    throw_error(ErrorKind::usage, "frozen", "no weight's name begins with {}; names are such as {}",
+                quote(frozen[i]), out.empty() ? "none" : out.front().name);
+  }
+  return out;
+}
+
+class LoadedTextModel final : public TextModel {
+ public:
+  LoadedTextModel(ModelParts parts, const TextModelOptions& options)
+      : parts_(std::move(parts)),
+        device_(parse_device(options.device)),
+        pool_(options.threads > 0 ? options.threads : usable_cpus()) {
+    const model::Model& model = parts_.model;
+    refuse_quantized(model);
+    parameters_ = load_parameters(model, device_, options.frozen);
+    for (const Parameter& parameter : parameters_) tensors_[parameter.name] = parameter.value;
+    for (const std::string& name : model.weights->names()) {
+      if (name.starts_with("adapter."))
+        tensors_[name] = load_tensor(model.weights->at(name), device_);
+    }
+    if (model.arch.kind == ModelKind::static_embedding) {
+      static_.emplace(model, pool_);
+    } else {
+      torch_.emplace(model.arch, options.numbers, /*sparse_tokens=*/device_.is_cpu());
+    }
+    if (options.stack == StackKind::kernels) {
+      throw_error(ErrorKind::unsupported, "stack", "the kernels' stack is not there");
+    }
+  }
+
+  const model::Model& description() const override { return parts_.model; }
+  std::vector<Parameter>& parameters() override { return parameters_; }
+  const at::Device& device() const override { return device_; }
+  void parameters_changed() override {}
+
+  at::Tensor embed(const TokenBatch& batch, const EmbedOptions& options) override {
+    const at::AutoGradMode graph(options.train && at::GradMode::is_enabled());
+    const at::Tensor pooled =
+        static_ ? static_vectors(batch)
+                : pool_tokens(parts_.model.pooling, states(batch, options), batch, pool_);
+    return apply_heads(parts_.model, tensors_, pooled);
+  }
+
+  at::Tensor token_states(const TokenBatch& batch, const EmbedOptions& options) override {
+    if (static_) {
+      throw_error(ErrorKind::unsupported, parts_.model.name,
+                  "a static model has no token states, only rows and their mean");
+    }
+    const at::AutoGradMode graph(options.train && at::GradMode::is_enabled());
+    return states(batch, options);
+  }
+
+  void save(const std::filesystem::path& folder, const SaveOptions& options,
+            const std::vector<at::Tensor>& values) const override {
+    AKIN_CHECK(values.empty() || values.size() == parameters_.size());
+    NamedTensors written;
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      const at::Tensor& value = values.empty() ? parameters_[i].value : values[i];
+      AKIN_CHECK(value.sizes() == parameters_[i].value.sizes());
+      written[parameters_[i].name] = value.detach().to(at::kCPU, at::kFloat).contiguous();
+    }
+    save_folder(folder, parts_, written, options);
+  }
+
+ private:
+  void check_ids(const TokenBatch& batch) const {
+    const int64_t rows = tensor_at(tensors_, "embed.token").size(0);
+    for (const int32_t id : batch.ids) {
+      if (id >= 0 && id < rows) continue;
+      throw_error(ErrorKind::bad_format, "token ids",
+                  "id {}, the embedding table has {} rows; the tokenizer is another model's", id,
+                  rows);
+    }
+    const auto positions = static_cast<size_t>(parts_.model.arch.max_positions);
+    if (positions == 0 || !tensors_.contains("embed.position")) return;
+    for (size_t b = 0; b < batch.size(); ++b) {
+      if (batch.text(b).size() <= positions) continue;
+      throw_error(ErrorKind::too_long, fmt::format("text {}", b),
+                  "{} tokens, the model has positions for {}; cut it before", batch.text(b).size(),
+                  positions);
+    }
+  }
+
+  at::Tensor states(const TokenBatch& batch, const EmbedOptions& options) {
+    check_ids(batch);
+    const DropoutSeed seed{options.train ? options.dropout_seed : 0, options.first_text};
+    return torch_->forward(tensors_, batch, seed);
+  }
+
+  // On other devices the mean is taken on the CPU as well: the table is what is large.
+  at::Tensor static_vectors(const TokenBatch& batch) {
+    const at::Tensor& table = tensor_at(tensors_, "static.embeddings");
+    return static_->forward(table.to(at::kCPU), batch).to(device_);
+  }
+
+  const ModelParts parts_;
+  const at::Device device_;
+  ThreadPool pool_;
+  std::vector<Parameter> parameters_;
+  NamedTensors tensors_;  // the parameters' own, and adapters
+  std::optional<TorchStack> torch_;
+  std::optional<StaticStack> static_;
+};
+
+}  // namespace
+
+std::unique_ptr<TextModel> TextModel::open(const std::filesystem::path& folder,
+                                           const TextModelOptions& options,
+                                           const model::LoadOptions& load) {
+  return std::make_unique<LoadedTextModel>(read_model_parts(folder, load), options);
+}
+
+std::unique_ptr<TextModel> TextModel::from_scratch(const ScratchSpec& spec,
+                                                   const TextModelOptions& options) {
+  return std::make_unique<LoadedTextModel>(make_scratch_parts(spec), options);
+}
+
+}  // namespace akin::nn
