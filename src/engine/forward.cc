@@ -156,7 +156,7 @@ class Pass {
     if (arch_.position != PositionKind::rotary) return;
     const size_t rotary_dim =
         arch_.rotary_dim > 0 ? static_cast<size_t>(arch_.rotary_dim) : head_dim;
-    const RotaryTable& table =
+    const kernels::RotaryTable& table =
         layer.local && arch_.rotary_base_local > 0 ? workspace_.rotary_local : workspace_.rotary;
     size_t text = 0;
     for (size_t t = rows.begin; t < rows.end;) {
@@ -294,13 +294,13 @@ void Workspace::prepare(const PackedModel& model, const TokenBatch& batch, size_
   const size_t rotary_dim =
       static_cast<size_t>(arch.rotary_dim > 0 ? arch.rotary_dim : arch.head_dim);
   if (arch.position == PositionKind::rotary) {
-    rotary = make_rotary_table(table_length_, rotary_dim, arch.rotary_base);
+    rotary = kernels::make_rotary_table(table_length_, rotary_dim, arch.rotary_base);
     if (arch.rotary_base_local > 0)
-      rotary_local = make_rotary_table(table_length_, rotary_dim, arch.rotary_base_local);
+      rotary_local = kernels::make_rotary_table(table_length_, rotary_dim, arch.rotary_base_local);
   } else if (arch.position == PositionKind::alibi) {
-    bias = make_alibi_table(table_length_, heads);
+    bias = kernels::make_alibi_table(table_length_, heads);
   } else if (arch.position == PositionKind::relative_bias) {
-    bias = make_relative_table(table_length_, arch, model.relative_bias.view());
+    bias = kernels::make_relative_table(table_length_, arch, model.relative_bias.view());
   }
 }
 

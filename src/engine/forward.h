@@ -6,9 +6,9 @@
 
 #include "core/token_batch.h"
 #include "engine/packed_model.h"
-#include "engine/positions.h"
 #include "engine/team.h"
 #include "kernels/attention.h"
+#include "kernels/positions.h"
 
 namespace akin::engine {
 
@@ -31,8 +31,8 @@ class Workspace {
   MatView<float> context;  // [T, H d]
   std::vector<ThreadScratch> scratch;
   std::vector<int32_t> row_adapters;  // [T], empty where no text has one
-  RotaryTable rotary, rotary_local;
-  BiasTable bias;
+  kernels::RotaryTable rotary, rotary_local;
+  kernels::BiasTable bias;
 
  private:
   AlignedArray<float> hidden_, qkv_, context_;

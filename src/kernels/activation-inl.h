@@ -63,31 +63,45 @@ HWY_INLINE V tanh_f32(D d, V x) {
   return hn::CopySign(hn::IfThenElse(hn::Lt(a, hn::Set(d, 0.04F)), small, big), x);
 }
 
+// Where |x| lies in a table: its piece, and how far from the piece's centre.
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE V gelu_erf_f32(D d, V x, const GeluTable& table) {
-  const hn::RebindToSigned<D> di;
-  const V magic = hn::Set(d, 8388608.0F);  // 2^23: adding it leaves round(u) in the low bits
-  const V u =
-      hn::Min(hn::Mul(hn::Abs(x), hn::Set(d, kGeluScale)), hn::Set(d, kGeluPieces - 0.5001F));
-  const V rounded = hn::Add(u, magic);
-  const V t = hn::Sub(u, hn::Sub(rounded, magic));
-  const auto piece =
-      hn::And(hn::BitCast(di, rounded), hn::Set(di, kGeluPieces - 1));  // in range for NaN too
+struct GeluPlace {
+  HWY_INLINE GeluPlace(D d, V x) {
+    const hn::RebindToSigned<D> di;
+    const V magic = hn::Set(d, 8388608.0F);  // 2^23: adding it leaves round(u) in the low bits
+    const V u =
+        hn::Min(hn::Mul(hn::Abs(x), hn::Set(d, kGeluScale)), hn::Set(d, kGeluPieces - 0.5001F));
+    const V rounded = hn::Add(u, magic);
+    t = hn::Sub(u, hn::Sub(rounded, magic));
+    piece =
+        hn::And(hn::BitCast(di, rounded), hn::Set(di, kGeluPieces - 1));  // in range for NaN too
+  }
+  V t;
+  hn::Vec<hn::RebindToSigned<D>> piece;
+};
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V gelu_polynomial(D d, const GeluPlace<D>& place, const GeluTable& table) {
 #if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
-  const auto index = hn::IndicesFromVec(d, piece);
+  const auto index = hn::IndicesFromVec(d, place.piece);
   const auto coefficient = [&](int j) HWY_ATTR {
     return hn::TableLookupLanes(hn::Load(d, table.c[j]), index);
   };
 #else
-  const auto coefficient = [&](int j) HWY_ATTR { return hn::GatherIndex(d, table.c[j], piece); };
+  const auto coefficient = [&](int j)
+                               HWY_ATTR { return hn::GatherIndex(d, table.c[j], place.piece); };
 #endif
   // Even and odd powers apart (Estrin): half the latency of Horner's rule.
-  const V t2 = hn::Mul(t, t);
+  const V t = place.t, t2 = hn::Mul(t, t);
   const V high = hn::MulAdd(coefficient(5), t, coefficient(4));
   const V middle = hn::MulAdd(coefficient(3), t, coefficient(2));
   const V low = hn::MulAdd(coefficient(1), t, coefficient(0));
-  const V g = hn::MulAdd(hn::MulAdd(high, t2, middle), t2, low);
-  return hn::Sub(hn::ZeroIfNegative(x), g);
+  return hn::MulAdd(hn::MulAdd(high, t2, middle), t2, low);
+}
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V gelu_erf_f32(D d, V x, const GeluTable& table) {
+  return hn::Sub(hn::ZeroIfNegative(x), gelu_polynomial(d, GeluPlace<D>(d, x), table));
 }
 
 template <class D, class V = hn::Vec<D>>
@@ -116,6 +130,56 @@ HWY_INLINE V activate_f32(D d, V x, Activation activation, const GeluTable& tabl
       break;
   }
   return x;
+}
+
+// An activation and its derivative at x.
+template <class V>
+struct ActivationSlope {
+  V value, slope;
+};
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE ActivationSlope<V> gelu_erf_slope(D d, V x, const GeluTable& table,
+                                             const GeluTable& slopes) {
+  const GeluPlace<D> place(d, x);
+  const V value = hn::Sub(hn::ZeroIfNegative(x), gelu_polynomial(d, place, table));
+  const V s = gelu_polynomial(d, place, slopes);
+  const V one = hn::Set(d, 1.0F);
+  return {value, hn::IfThenElse(hn::Lt(x, hn::Zero(d)), s, hn::Sub(one, s))};
+}
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE ActivationSlope<V> activation_slope(D d, V x, Activation activation,
+                                               const GeluTable& table, const GeluTable& slopes) {
+  const V one = hn::Set(d, 1.0F), zero = hn::Zero(d);
+  switch (activation) {
+    case Activation::gelu_erf:
+      return gelu_erf_slope(d, x, table, slopes);
+    case Activation::gelu_tanh: {
+      const V x2 = hn::Mul(x, x), c = hn::Set(d, 1.5957691216057308F);
+      const V y = hn::Mul(hn::Mul(x, hn::MulAdd(x2, hn::Set(d, 0.044715F), one)), c);
+      const V s = sigmoid_f32(d, y);
+      const V dy = hn::Mul(hn::MulAdd(x2, hn::Set(d, 3 * 0.044715F), one), c);
+      return {hn::Mul(x, s), hn::MulAdd(hn::Mul(x, dy), hn::Mul(s, hn::Sub(one, s)), s)};
+    }
+    case Activation::relu:
+      return {hn::ZeroIfNegative(x), hn::IfThenElse(hn::Gt(x, zero), one, zero)};
+    case Activation::silu: {
+      const V s = sigmoid_f32(d, x), value = hn::Mul(x, s);
+      return {value, hn::MulAdd(value, hn::Sub(one, s), s)};
+    }
+    case Activation::tanh: {
+      const V t = tanh_f32(d, x);
+      return {t, hn::NegMulAdd(t, t, one)};
+    }
+    case Activation::sigmoid: {
+      const V s = sigmoid_f32(d, x);
+      return {s, hn::Mul(s, hn::Sub(one, s))};
+    }
+    case Activation::identity:
+      break;
+  }
+  return {x, one};
 }
 
 }  // namespace akin::kernels::HWY_NAMESPACE

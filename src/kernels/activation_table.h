@@ -18,5 +18,8 @@ struct GeluTable {
   alignas(64) float c[kGeluDegree + 1][kGeluPieces];
 };
 const GeluTable& gelu_table();
+// The same for GELU's derivative: gelu'(x) = 1 - s(x) for x >= 0 and s(-x) below, with
+// s(a) = 1 - Phi(a) - a phi(a). Max abs error of s is below 3e-7.
+const GeluTable& gelu_slope_table();
 
 }  // namespace akin::kernels

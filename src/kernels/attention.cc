@@ -1,6 +1,7 @@
 #include "kernels/attention.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/matmul.h"
 
@@ -10,93 +11,17 @@
 #include <hwy/highway.h>
 
 #include "kernels/activation-inl.h"
+#include "kernels/attention-inl.h"
+#include "kernels/dropout-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace akin::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-using DF = hn::CappedTag<float, 16>;
-using VF = hn::Vec<DF>;
-
 constexpr size_t kKeyBlock = 256;   // keys per tile
 constexpr size_t kQueryBlock = 24;  // queries per tile
 constexpr float kMasked = -3.0e38F;
-#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
-constexpr size_t kRowsMax = 12;
-#else
-constexpr size_t kRowsMax = 6;
-#endif
-
-// c[r, 0..V vectors) (+)= sum_k a[r, k] b[k, ...]: R rows, V vectors in registers.
-template <size_t R, size_t V>
-HWY_INLINE void product_tile(const float* a, size_t a_stride, const float* b, size_t b_stride,
-                             size_t depth, bool add, float* c, size_t c_stride) {
-  const DF d;
-  const size_t lanes = hn::Lanes(d);
-  VF acc[R][V];
-  for (size_t r = 0; r < R; ++r) {
-    for (size_t v = 0; v < V; ++v)
-      acc[r][v] = add ? hn::LoadU(d, c + r * c_stride + v * lanes) : hn::Zero(d);
-  }
-  for (size_t k = 0; k < depth; ++k) {
-    VF column[V];
-    for (size_t v = 0; v < V; ++v) column[v] = hn::LoadU(d, b + k * b_stride + v * lanes);
-    for (size_t r = 0; r < R; ++r) {
-      const VF x = hn::Set(d, a[r * a_stride + k]);
-      for (size_t v = 0; v < V; ++v) acc[r][v] = hn::MulAdd(x, column[v], acc[r][v]);
-    }
-  }
-  for (size_t r = 0; r < R; ++r) {
-    for (size_t v = 0; v < V; ++v) hn::StoreU(acc[r][v], d, c + r * c_stride + v * lanes);
-  }
-}
-
-template <size_t R, size_t V>
-HWY_INLINE void product_rows(size_t rows, const float* a, size_t a_stride, const float* b,
-                             size_t b_stride, size_t depth, bool add, float* c, size_t c_stride) {
-  if (rows == R) {
-    product_tile<R, V>(a, a_stride, b, b_stride, depth, add, c, c_stride);
-  } else if constexpr (R > 1) {
-    product_rows<R - 1, V>(rows, a, a_stride, b, b_stride, depth, add, c, c_stride);
-  }
-}
-
-// c [rows, vectors * lanes] (+)= a [rows, depth] b [depth, vectors * lanes].
-void product(size_t rows, size_t vectors, const float* a, size_t a_stride, const float* b,
-             size_t b_stride, size_t depth, bool add, float* c, size_t c_stride) {
-  const size_t lanes = hn::Lanes(DF());
-  for (size_t row = 0; row < rows; row += kRowsMax) {
-    const size_t count = HWY_MIN(kRowsMax, rows - row);
-    size_t v = 0;
-    for (; v + 2 <= vectors; v += 2) {
-      product_rows<kRowsMax, 2>(count, a + row * a_stride, a_stride, b + v * lanes, b_stride, depth,
-                                add, c + row * c_stride + v * lanes, c_stride);
-    }
-    if (v < vectors) {
-      product_rows<kRowsMax, 1>(count, a + row * a_stride, a_stride, b + v * lanes, b_stride, depth,
-                                add, c + row * c_stride + v * lanes, c_stride);
-    }
-  }
-}
-
-// Columns from one row of the transposed keys to the next: not a power of two, or the rows would
-// fall into the same few sets of the cache.
-size_t key_stride(size_t count) {
-  const size_t lanes = hn::Lanes(DF());
-  return round_up(count, lanes) + 16;
-}
-
-// keys [d, padded] = k^T of `count` keys; columns past count are zero.
-void transpose_keys(const float* k, size_t stride, size_t count, size_t head_dim, size_t padded,
-                    float* keys) {
-  for (size_t j = 0; j < count; ++j) {
-    const float* row = k + j * stride;
-    for (size_t c = 0; c < head_dim; ++c) keys[c * padded + j] = row[c];
-  }
-  for (size_t c = 0; c < head_dim; ++c)
-    std::fill(keys + c * padded + count, keys + (c + 1) * padded, 0.0F);
-}
 
 // values [count, padded] = v, aligned; columns past head_dim are zero.
 void pack_values(const float* v, size_t stride, size_t count, size_t head_dim, size_t padded,
@@ -157,8 +82,9 @@ void attend_tile(const AttentionArgs& args, size_t head, size_t q0, size_t rows,
   const DF d;
   const size_t lanes = hn::Lanes(d), head_col = head * args.head_dim;
   const size_t key_padded = round_up(count, lanes), dim_padded = round_up(args.head_dim, lanes);
-  product(rows, key_padded / lanes, args.q.data() + q0 * args.q.stride() + head_col,
-          args.q.stride(), keys, key_stride(count), args.head_dim, false, scores, key_padded);
+  product<false>(rows, key_padded / lanes, args.q.data() + q0 * args.q.stride() + head_col,
+                 args.q.stride(), keys, key_stride(count), args.head_dim, false, scores,
+                 key_padded);
   bool first = true;
   for (size_t r = 0; r < rows; ++r) {
     const size_t i = q0 + r;
@@ -183,17 +109,27 @@ void attend_tile(const AttentionArgs& args, size_t head, size_t q0, size_t rows,
       first = false;
     }
     totals[r] = totals[r] * row.rescale + row.sum;
+    if (args.dropout != nullptr) {
+      const auto element = static_cast<uint32_t>((head * args.k.rows() + i) * args.k.rows() + k0);
+      for (size_t j = 0; j < key_padded; j += lanes) {
+        hn::Store(
+            drop_f32(d, hn::Load(d, s + j), *args.dropout, element + static_cast<uint32_t>(j)), d,
+            s + j);
+      }
+    }
   }
-  product(rows, dim_padded / lanes, scores, key_padded, values, dim_padded, count, !first, sums,
-          dim_padded);
+  product<false>(rows, dim_padded / lanes, scores, key_padded, values, dim_padded, count, !first,
+                 sums, dim_padded);
 }
 
 void store_rows(const AttentionArgs& args, size_t head, size_t q0, size_t rows, const float* sums,
-                size_t dim_padded, const float* totals) {
+                size_t dim_padded, const float* maxima, const float* totals) {
   for (size_t r = 0; r < rows; ++r) {
     const float inverse = 1.0F / totals[r];
     float* out = args.out.row(q0 + r) + head * args.head_dim;
     for (size_t c = 0; c < args.head_dim; ++c) out[c] = sums[r * dim_padded + c] * inverse;
+    if (args.log_sums != nullptr)
+      args.log_sums[(q0 + r) * args.heads + head] = maxima[r] + std::log(totals[r]);
   }
 }
 
@@ -226,7 +162,7 @@ void attention_chunk(const AttentionArgs& args, size_t head, size_t begin, size_
                   scratch.sums.data() + r * dim_padded, maxima + r, totals + r);
     }
   }
-  store_rows(args, head, begin, rows, scratch.sums.data(), dim_padded, totals);
+  store_rows(args, head, begin, rows, scratch.sums.data(), dim_padded, maxima, totals);
 }
 
 }  // namespace akin::kernels::HWY_NAMESPACE

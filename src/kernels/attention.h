@@ -9,6 +9,7 @@
 #include <cstddef>
 
 #include "base/mat.h"
+#include "kernels/dropout.h"
 
 namespace akin::kernels {
 
@@ -24,6 +25,10 @@ struct AttentionArgs {
   const float* bias = nullptr;
   size_t bias_stride = 0, bias_center = 0;
   size_t window = 0;  // > 0: only |i - j| <= window / 2 is seen (local attention)
+  // For training. log_sums: receives log(sum_j exp(scores)) of row i, head h at [i * heads + h].
+  // dropout of the weights after the softmax: element (h * L + i) * L + j.
+  float* log_sums = nullptr;
+  const Dropout* dropout = nullptr;
 };
 
 struct AttentionScratch {

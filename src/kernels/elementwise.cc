@@ -8,6 +8,7 @@
 #include <hwy/highway.h>
 
 #include "kernels/activation-inl.h"
+#include "kernels/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace akin::kernels::HWY_NAMESPACE {
@@ -16,39 +17,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using DF = hn::CappedTag<float, 16>;
 using VF = hn::Vec<DF>;
-
-// Calls f(d, i) for whole vectors, then f(one lane) for the rest.
-template <class F>
-HWY_INLINE void for_lanes(size_t n, const F& f) {
-  const DF d;
-  const size_t lanes = hn::Lanes(d);
-  size_t i = 0;
-  for (; i + lanes <= n; i += lanes) f(d, i);
-  const hn::CappedTag<float, 1> one;
-  for (; i < n; ++i) f(one, i);
-}
-
-// sum over i of f(vector at i); two accumulators, whole vectors first, then single lanes.
-template <class F>
-HWY_INLINE float sum_lanes(size_t n, const F& f) {
-  const DF d;
-  const size_t lanes = hn::Lanes(d);
-  VF sum0 = hn::Zero(d), sum1 = hn::Zero(d);
-  size_t i = 0;
-  for (; i + 2 * lanes <= n; i += 2 * lanes) {
-    sum0 = f(d, i, sum0);
-    sum1 = f(d, i + lanes, sum1);
-  }
-  if (i + lanes <= n) {
-    sum0 = f(d, i, sum0);
-    i += lanes;
-  }
-  float sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(sum0, sum1)));
-  const hn::CappedTag<float, 1> one;
-  auto rest = hn::Zero(one);
-  for (; i < n; ++i) rest = f(one, i, rest);
-  return sum + hn::GetLane(rest);
-}
 
 void layer_norm_rows(MatView<const float> x, const float* gamma, const float* beta, float eps,
                      MatView<float> out) {

@@ -12,6 +12,7 @@ namespace akin::kernels {
 // Everything a backend needs for y rows [row_begin, row_end) x panels [panel_begin, panel_end).
 struct MatmulArgs {
   const uint8_t* x = nullptr;       // Operand's bytes
+  bool x_by_columns = false;        // simd_f32: tiles of simd_tile_rows() rows, [T / tile][K][tile]
   const float* x_scales = nullptr;  // int8: [T]
   const uint8_t* w = nullptr;       // packed panels
   const float* w_scales = nullptr;  // int8: [N padded]
@@ -30,6 +31,7 @@ inline size_t round_up(size_t value, size_t multiple) {
 
 // The Highway backends (matmul_simd.cc). Panel widths depend on the active target.
 size_t simd_panel_cols();
+size_t simd_tile_rows();
 bool simd_int8_uses_vnni();
 size_t simd_int8_row_bytes(
     size_t k);  // of one operand row: u8 [K padded to 4] with VNNI, else i16 [K padded to 2]

@@ -35,6 +35,7 @@ constexpr size_t kAheadBytes = 4096;  // of weights, asked for before they are r
 constexpr bool kVnni = HWY_TARGET == HWY_AVX3_DL && HWY_ARCH_X86;
 
 size_t panel_cols() { return kVectors * hn::Lanes(DF()); }
+size_t tile_rows() { return kTileRowsMax; }
 bool uses_vnni() { return kVnni; }
 
 // The first n < lanes values of p, zeros behind them.
@@ -107,8 +108,8 @@ void epilogue_int32(const MatmulArgs& args, const Block& block, const int32_t* a
 }
 
 // R rows x one panel over k in [0, depth): sums stay in registers, then go to (first piece of K) or
-// onto (later ones) `sums`.
-template <size_t R>
+// onto (later ones) `sums`. x lies by rows, x_stride apart, or as a tile of columns, [depth][tile].
+template <size_t R, bool kByColumns>
 HWY_INLINE void tile_f32(const float* x, size_t x_stride, const float* w, size_t depth, bool first,
                          float* sums) {
   const DF d;
@@ -125,7 +126,7 @@ HWY_INLINE void tile_f32(const float* x, size_t x_stride, const float* w, size_t
       b[v] = hn::Load(d, from);
     }
     for (size_t r = 0; r < R; ++r) {
-      const VF a = hn::Set(d, x[r * x_stride + k]);
+      const VF a = hn::Set(d, kByColumns ? x[k * kTileRowsMax + r] : x[r * x_stride + k]);
       for (size_t v = 0; v < kVectors; ++v) acc[r][v] = hn::MulAdd(a, b[v], acc[r][v]);
     }
   }
@@ -137,17 +138,18 @@ HWY_INLINE void tile_f32(const float* x, size_t x_stride, const float* w, size_t
   }
 }
 
-template <size_t R>
+template <size_t R, bool kByColumns>
 HWY_INLINE void tiles_f32(size_t rows, const float* x, size_t x_stride, const float* w,
                           size_t depth, bool first, float* sums) {
   if (rows == R) {
-    tile_f32<R>(x, x_stride, w, depth, first, sums);
+    tile_f32<R, kByColumns>(x, x_stride, w, depth, first, sums);
   } else if constexpr (R > 1) {
-    tiles_f32<R - 1>(rows, x, x_stride, w, depth, first, sums);
+    tiles_f32<R - 1, kByColumns>(rows, x, x_stride, w, depth, first, sums);
   }
 }
 
-void matmul_f32(const MatmulArgs& args) {
+template <bool kByColumns>
+void matmul_f32_as(const MatmulArgs& args) {
   const auto* x = reinterpret_cast<const float*>(args.x);
   const auto* w = reinterpret_cast<const float*>(args.w);
   const size_t cols = panel_cols();
@@ -160,7 +162,9 @@ void matmul_f32(const MatmulArgs& args) {
       for (size_t row = args.row_begin; row < args.row_end;) {
         const size_t rows = HWY_MIN(kTileRowsMax, args.row_end - row);
         float* sums = scratch.data() + (row - args.row_begin) * cols;
-        tiles_f32<kTileRowsMax>(rows, x + row * args.k + k, args.k, piece, depth, k == 0, sums);
+        tiles_f32<kTileRowsMax, kByColumns>(rows,
+                                            x + row * args.k + (kByColumns ? k * kTileRowsMax : k),
+                                            args.k, piece, depth, k == 0, sums);
         if (k + depth == args.k)
           epilogue_f32(args, {row, rows, panel * cols, HWY_MIN(cols, args.n - panel * cols)}, sums,
                        cols);
@@ -168,6 +172,10 @@ void matmul_f32(const MatmulArgs& args) {
       }
     }
   }
+}
+
+void matmul_f32(const MatmulArgs& args) {
+  return args.x_by_columns ? matmul_f32_as<true>(args) : matmul_f32_as<false>(args);
 }
 
 #if HWY_TARGET == HWY_AVX3_DL && HWY_ARCH_X86
@@ -318,6 +326,7 @@ HWY_AFTER_NAMESPACE();
 namespace akin::kernels {
 
 HWY_EXPORT(panel_cols);
+HWY_EXPORT(tile_rows);
 HWY_EXPORT(uses_vnni);
 HWY_EXPORT(int8_row_bytes);
 HWY_EXPORT(matmul_f32);
@@ -328,6 +337,7 @@ HWY_EXPORT(epilogue_f32);
 HWY_EXPORT(epilogue_int32);
 
 size_t simd_panel_cols() { return HWY_DYNAMIC_DISPATCH(panel_cols)(); }
+size_t simd_tile_rows() { return HWY_DYNAMIC_DISPATCH(tile_rows)(); }
 bool simd_int8_uses_vnni() { return HWY_DYNAMIC_DISPATCH(uses_vnni)(); }
 size_t simd_int8_row_bytes(size_t k) { return HWY_DYNAMIC_DISPATCH(int8_row_bytes)(k); }
 void simd_matmul_f32(const MatmulArgs& args) { HWY_DYNAMIC_DISPATCH(matmul_f32)(args); }

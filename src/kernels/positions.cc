@@ -1,8 +1,8 @@
-#include "engine/positions.h"
+#include "kernels/positions.h"
 
 #include <cmath>
 
-namespace akin::engine {
+namespace akin::kernels {
 namespace {
 
 constexpr size_t kSlack = 16;  // floats a vector load may read past the last distance
@@ -84,4 +84,4 @@ BiasTable make_relative_table(size_t length, const ArchSpec& arch, MatView<const
   return table;
 }
 
-}  // namespace akin::engine
+}  // namespace akin::kernels

@@ -8,7 +8,7 @@
 #include "base/mat.h"
 #include "core/arch_spec.h"
 
-namespace akin::engine {
+namespace akin::kernels {
 
 // cos and sin of position * base^(-2i/dim), [positions, dim / 2]. Angles are formed in float32, as
 // the reference implementations do.
@@ -30,4 +30,4 @@ BiasTable make_relative_table(size_t length, const ArchSpec& arch, MatView<const
 int64_t relative_bucket(int64_t distance, int64_t buckets,
                         int64_t max_distance);  // distance = j - i
 
-}  // namespace akin::engine
+}  // namespace akin::kernels

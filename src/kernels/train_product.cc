@@ -1,0 +1,161 @@
+#include "kernels/train_product.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/amx.h"
+#include "kernels/cpu.h"
+#include "kernels/matmul.h"
+
+namespace akin::kernels {
+namespace {
+
+// [K, M] to tiles of `tile` columns: [M / tile][K][tile], zeros past M.
+void tile_columns(MatView<const float> a, size_t tile, float* out) {
+  const size_t whole = a.cols() / tile * tile;
+  for (size_t k = 0; k < a.rows(); ++k) {
+    const float* row = a.row(k);
+    for (size_t m = 0; m < whole; m += tile)
+      std::copy_n(row + m, tile, out + m * a.rows() + k * tile);
+    if (whole == a.cols()) continue;
+    float* last = out + whole * a.rows() + k * tile;
+    std::fill(std::copy(row + whole, row + a.cols(), last), last + tile, 0.0F);
+  }
+}
+
+void pack_panel(std::span<const float* const> rows, size_t col, size_t cols, size_t panel_cols,
+                float* out) {
+  for (const float* row : rows) {
+    if (cols == panel_cols) {
+      std::copy_n(row + col, panel_cols, out);
+    } else {
+      std::fill(std::copy_n(row + col, cols, out), out + panel_cols, 0.0F);
+    }
+    out += panel_cols;
+  }
+}
+
+// Eight k at a time: a cache line of every source row serves two turns.
+void pack_panel_transposed(std::span<const float* const> rows, size_t depth, size_t panel_cols,
+                           float* out) {
+  constexpr size_t kStep = 8;
+  for (size_t k = 0; k < depth; k += kStep) {
+    const size_t count = std::min(kStep, depth - k);
+    for (size_t n = 0; n < panel_cols; ++n) {
+      float* to = out + k * panel_cols + n;
+      for (size_t i = 0; i < count; ++i)
+        to[i * panel_cols] = n < rows.size() ? rows[n][k + i] : 0.0F;
+    }
+  }
+}
+
+}  // namespace
+
+bool bf16_products_available() { return active_isa() >= Isa::amx; }
+
+void LeftOperand::set(ProductNumbers numbers, MatView<const float> a) {
+  numbers_ = numbers;
+  rows_ = a.rows();
+  depth_ = a.cols();
+  by_columns_ = false;
+  if (numbers == ProductNumbers::bf16) {
+    packed_.ensure(amx_bf16_operand_bytes(rows_, depth_));
+    amx_bf16_set_rows(packed_.data(), a);
+    data_ = packed_.data();
+    return;
+  }
+  if (a.stride() == a.cols()) {
+    data_ = reinterpret_cast<const uint8_t*>(a.data());
+    return;
+  }
+  packed_.ensure(rows_ * depth_ * sizeof(float));
+  for (size_t r = 0; r < rows_; ++r)
+    std::memcpy(packed_.data() + r * depth_ * sizeof(float), a.row(r), depth_ * sizeof(float));
+  data_ = packed_.data();
+}
+
+void LeftOperand::set_transposed(ProductNumbers numbers, MatView<const float> a) {
+  numbers_ = numbers;
+  rows_ = a.cols();
+  depth_ = a.rows();
+  by_columns_ = true;
+  if (numbers == ProductNumbers::bf16) {
+    packed_.ensure(amx_bf16_operand_bytes(rows_, depth_));
+    amx_bf16_set_columns(packed_.data(), a);
+  } else {
+    packed_.ensure(round_up(rows_, simd_tile_rows()) * depth_ * sizeof(float));
+    tile_columns(a, simd_tile_rows(), reinterpret_cast<float*>(packed_.data()));
+  }
+  data_ = packed_.data();
+}
+
+void RightOperand::reserve(ProductNumbers numbers, size_t depth, size_t cols) {
+  numbers_ = numbers;
+  depth_ = depth;
+  cols_ = cols;
+  const bool bf16 = numbers == ProductNumbers::bf16;
+  panel_cols_ = bf16 ? kAmxPanelCols : simd_panel_cols();
+  const size_t padded = round_up(cols, panel_cols_);
+  data_.ensure(bf16 ? amx_bf16_panels_bytes(depth, cols) : padded * depth * sizeof(float));
+  bias_.ensure(padded);
+  std::fill_n(bias_.data(), padded, 0.0F);
+}
+
+size_t RightOperand::panels() const { return (cols_ + panel_cols_ - 1) / panel_cols_; }
+
+void RightOperand::set_bias(size_t col, std::span<const float> bias) {
+  AKIN_CHECK(col + bias.size() <= cols_);
+  std::copy(bias.begin(), bias.end(), bias_.data() + col);
+}
+
+void RightOperand::pack(std::span<const float* const> rows, size_t panel_begin, size_t panel_end) {
+  AKIN_CHECK(rows.size() == depth_ && panel_end <= panels());
+  for (size_t panel = panel_begin; panel < panel_end; ++panel) {
+    const size_t col = panel * panel_cols_, cols = std::min(panel_cols_, cols_ - col);
+    if (numbers_ == ProductNumbers::bf16) {
+      amx_bf16_pack_panel(data_.data(), panel, rows, col, cols);
+    } else {
+      auto* out = reinterpret_cast<float*>(data_.data()) + col * depth_;
+      pack_panel(rows, col, cols, panel_cols_, out);
+    }
+  }
+}
+
+void RightOperand::pack_transposed(std::span<const float* const> rows, size_t panel_begin,
+                                   size_t panel_end) {
+  AKIN_CHECK(rows.size() == cols_ && panel_end <= panels());
+  for (size_t panel = panel_begin; panel < panel_end; ++panel) {
+    const size_t col = panel * panel_cols_, cols = std::min(panel_cols_, cols_ - col);
+    if (numbers_ == ProductNumbers::bf16) {
+      amx_bf16_pack_panel_transposed(data_.data(), panel, rows.subspan(col, cols), depth_);
+    } else {
+      auto* out = reinterpret_cast<float*>(data_.data()) + col * depth_;
+      pack_panel_transposed(rows.subspan(col, cols), depth_, panel_cols_, out);
+    }
+  }
+}
+
+void RightOperand::multiply(const LeftOperand& a, Epilogue epilogue, MatView<float> y) const {
+  AKIN_CHECK(a.numbers_ == numbers_ && a.depth_ == depth_ && y.rows() == a.rows_ &&
+             y.cols() == cols_);
+  if (y.empty()) return;
+  MatmulArgs args;
+  args.x = a.data_;
+  args.x_by_columns = a.by_columns_;
+  args.w = data_.data();
+  args.bias = bias_.data();
+  args.n = cols_;
+  args.k = depth_;
+  args.row_end = a.rows_;
+  args.panel_end = panels();
+  args.epilogue = epilogue;
+  args.y = y.data();
+  args.y_stride = y.stride();
+  if (numbers_ == ProductNumbers::bf16) {
+    amx_matmul_bf16(args);
+  } else {
+    simd_matmul_f32(args);
+  }
+}
+
+}  // namespace akin::kernels

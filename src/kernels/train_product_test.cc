@@ -1,0 +1,132 @@
+// Training's products against float64 loops: both sides plain and transposed, odd sizes, every
+// instruction set.
+#include "kernels/train_product.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "base/rng.h"
+#include "kernels/cpu.h"
+
+namespace akin::kernels {
+namespace {
+
+Mat<float> random_mat(size_t rows, size_t cols, uint64_t seed) {
+  Mat<float> m(rows, cols);
+  Rng rng(seed);
+  for (size_t i = 0; i < rows * cols; ++i) m.data()[i] = static_cast<float>(rng.normal());
+  return m;
+}
+
+Mat<float> transposed(const Mat<float>& m) {
+  Mat<float> out(m.cols(), m.rows());
+  for (size_t r = 0; r < m.rows(); ++r) {
+    for (size_t c = 0; c < m.cols(); ++c) out(c, r) = m(r, c);
+  }
+  return out;
+}
+
+std::vector<const float*> row_pointers(const Mat<float>& m) {
+  std::vector<const float*> rows;
+  for (size_t r = 0; r < m.rows(); ++r) rows.push_back(m.row(r));
+  return rows;
+}
+
+float rounded(float x) {  // to bfloat16, nearest even
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  bits = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000U;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+struct Shape {
+  size_t m, n, k;
+};
+
+// Every way to give A and B, with bias and with y added to.
+void check(ProductNumbers numbers, const Shape& shape) {
+  const auto [m, n, k] = shape;
+  Mat<float> a = random_mat(m, k, 1 + m), b = random_mat(k, n, 2 + n);
+  const Mat<float> y0 = random_mat(m, n, 3), bias = random_mat(1, n, 4);
+  if (numbers == ProductNumbers::bf16) {
+    for (Mat<float>* side : {&a, &b}) {
+      for (size_t i = 0; i < side->rows() * side->cols(); ++i)
+        side->data()[i] = rounded(side->data()[i]);
+    }
+  }
+  const Mat<float> at = transposed(a), bt = transposed(b);
+  for (const bool left : {false, true}) {
+    for (const bool right : {false, true}) {
+      LeftOperand x;
+      RightOperand w;
+      if (left) {
+        x.set_transposed(numbers, at.view());
+      } else {
+        x.set(numbers, a.view());
+      }
+      w.reserve(numbers, k, n);
+      w.set_bias(0, {bias.data(), n});
+      const size_t half = w.panels() / 2;
+      for (const auto& [from, to] : {std::pair(half, w.panels()), std::pair(size_t{0}, half)}) {
+        if (right) {
+          w.pack_transposed(row_pointers(bt), from, to);
+        } else {
+          w.pack(row_pointers(b), from, to);
+        }
+      }
+      Mat<float> y(m, n);
+      std::memcpy(y.data(), y0.data(), m * n * sizeof(float));
+      w.multiply(x, {EpilogueKind::add, {}}, y.view());
+      for (size_t i = 0; i < m; ++i) {
+        for (size_t j = 0; j < n; ++j) {
+          double sum = static_cast<double>(y0(i, j)) + bias(0, j), size = 1;
+          for (size_t c = 0; c < k; ++c) {
+            const double term = static_cast<double>(a(i, c)) * b(c, j);
+            sum += term;
+            size += std::abs(term);
+          }
+          ASSERT_NEAR(y(i, j), sum, 4e-7 * size)
+              << m << " " << n << " " << k << " at " << i << "," << j << " " << left << right;
+        }
+      }
+    }
+  }
+}
+
+TEST(TrainProduct, F32EqualsReferenceOnEveryIsa) {
+  for (const Isa isa : usable_isas()) {
+    set_isa(isa);
+    for (const Shape& shape :
+         {Shape{1, 1, 1}, {13, 33, 17}, {40, 70, 129}, {7, 100, 300}, {64, 32, 256}})
+      check(ProductNumbers::f32, shape);
+  }
+  set_isa(detected_isa());
+}
+
+TEST(TrainProduct, Bf16EqualsProductOfRoundedMatrices) {
+  if (!bf16_products_available()) GTEST_SKIP() << "skipped: this CPU has no AMX";
+  for (const Shape& shape :
+       {Shape{1, 1, 1}, {13, 33, 17}, {40, 70, 129}, {7, 100, 300}, {65, 47, 1100}, {32, 32, 31}})
+    check(ProductNumbers::bf16, shape);
+}
+
+TEST(TrainProduct, RowsAloneDecideTheirSums) {
+  const Mat<float> a = random_mat(50, 60, 1), b = random_mat(60, 40, 2);
+  RightOperand w;
+  w.reserve(ProductNumbers::f32, 60, 40);
+  w.pack(row_pointers(b), 0, w.panels());
+  Mat<float> all(50, 40), one(1, 40);
+  LeftOperand x;
+  x.set(ProductNumbers::f32, a.view());
+  w.multiply(x, {}, all.view());
+  x.set(ProductNumbers::f32, a.view().row_range(31, 1));
+  w.multiply(x, {}, one.view());
+  EXPECT_EQ(std::memcmp(one.data(), all.row(31), 40 * sizeof(float)), 0);
+}
+
+}  // namespace
+}  // namespace akin::kernels
