@@ -37,6 +37,19 @@ TEST(Golden, InfoNceOverAllNegatives) {
               1e-9);
 }
 
+TEST(Golden, Uniem) {
+  EXPECT_NEAR(value("sigmoid_pair", {.temperature = .2}, batch(false)), .0749850989, 1e-9);
+  EXPECT_NEAR(value("triplet_softmax", {.temperature = .2, .symmetric = false}, batch(true)),
+              .429361872, 1e-9);
+  const double pairs = value("infonce", {.temperature = .2, .symmetric = false}, batch(false));
+  EXPECT_NEAR(pairs, .144893173, 1e-9);  // its softmax over pairs
+}
+
+TEST(Golden, SimCse) {
+  EXPECT_NEAR(value("simcse_unsup", {.temperature = .2}, batch(false)), .144893173, 1e-9);
+  EXPECT_NEAR(value("simcse_sup", {.temperature = .2}, batch(true)), .524582812, 1e-9);
+}
+
 TEST(Golden, TripletMargin) {
   EXPECT_EQ(value("triplet", {.margin = .05}, batch(true)), 0);
   // By hand: only 0.5 - 0.8 + 0.4 = 0.1, 0.6 - 0.7 + 0.4 = 0.3 and 0.4 - 0.6 + 0.4 = 0.2 remain.

@@ -18,7 +18,7 @@ class Plain final : public Loss {
 
 LossInput full_batch() {
   auto in = random_batch(6, 2, 8);
-  in.labels = numbers({0, 1, 2, 0, 1, 0});
+  in.labels = numbers({0, 1, 0.5, 0, 1, 0});
   in.query_ids = whole({0, 1, 2, 3, 4, 5});
   in.document_ids = whole({10, 11, 12, 11, 14, 15});
   in.negative_ids = whole({20, 11, 21, 22, 23, 24, 25, 26, 14, 27, 28, 29}).view({6, 2});

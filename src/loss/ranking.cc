@@ -66,6 +66,7 @@ at::Tensor mean_of_included(const at::Tensor& terms, const at::Tensor& excluded)
 }
 
 at::Tensor positive_then_negatives(const at::Tensor& all, int64_t rows) {
+  if (!all.defined()) return all;
   const auto positives = all.slice(1, 0, rows).diagonal().unsqueeze(1);
   return at::cat({positives, all.slice(1, rows)}, 1);
 }
@@ -78,6 +79,40 @@ at::Tensor own_negatives(const at::Tensor& all, int64_t rows) {
 at::Tensor triplet_margin(const at::Tensor& positives, const at::Tensor& negatives,
                           const at::Tensor& excluded, double margin) {
   return mean_of_included((negatives - positives + margin).relu(), excluded);
+}
+
+at::Tensor sigmoid_below(const at::Tensor& positives, const at::Tensor& logits,
+                         const at::Tensor& excluded) {
+  return mean_of_included(-at::log_sigmoid(positives - logits), excluded);
+}
+
+at::Tensor sigmoid_below_diagonal(const at::Tensor& logits, const at::Tensor& excluded) {
+  const auto self = at::eye(logits.size(0), logits.options().dtype(at::kBool));
+  return sigmoid_below(logits.diagonal().unsqueeze(1), logits, either(self, excluded));
+}
+
+at::Tensor same_label(const LossInput& in) {
+  const auto labels = in.documents.defined() ? in.labels.repeat({2}) : in.labels;
+  return labels.unsqueeze(1).eq(labels.unsqueeze(0));
+}
+
+at::Tensor without_self(const at::Tensor& square) {
+  auto out = square.clone();
+  out.diagonal().fill_(false);
+  return out;
+}
+
+void count_labels(LossOutput& out, const at::Tensor& cosines, const at::Tensor& same) {
+  const at::NoGradGuard no_grad;
+  const auto others = same.logical_not(), mates = without_self(same);
+  const auto texts = static_cast<double>(cosines.size(0));
+  out.negatives_per_query = others.sum().item<double>() / texts;
+  const auto both = others.any(1).logical_and(mates.any(1));
+  const auto counted = both.sum().item<double>();
+  if (counted == 0) return;
+  const auto farthest = cosines.masked_fill(mates.logical_not(), 2).amin(1);
+  const auto nearest = cosines.masked_fill(same, -2).amax(1);
+  out.solved = farthest.gt(nearest).logical_and(both).sum().item<double>() / counted;
 }
 
 void count_ranking(LossOutput& out, const at::Tensor& logits, const at::Tensor& positives,

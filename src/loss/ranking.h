@@ -28,6 +28,7 @@ at::Tensor softmax_to_first(const at::Tensor& logits);
 at::Tensor mean_of_included(const at::Tensor& terms, const at::Tensor& excluded);
 
 // The cosines of Against::all split: own positive [B, 1] followed by every row's negatives [B, BM].
+// Undefined stays undefined.
 at::Tensor positive_then_negatives(const at::Tensor& all, int64_t rows);
 // Own negatives out of the cosines of Against::all: [B, M].
 at::Tensor own_negatives(const at::Tensor& all, int64_t rows);
@@ -36,6 +37,20 @@ at::Tensor own_negatives(const at::Tensor& all, int64_t rows);
 // [B, M].
 at::Tensor triplet_margin(const at::Tensor& positives, const at::Tensor& negatives,
                           const at::Tensor& excluded, double margin);
+
+// Mean over the included of -ln sigmoid(positive - logit). positives: [B, 1], the others [B, N].
+at::Tensor sigmoid_below(const at::Tensor& positives, const at::Tensor& logits,
+                         const at::Tensor& excluded);
+// The same for [B, B]: every logit off the diagonal below the one on it. 0 for B = 1.
+at::Tensor sigmoid_below_diagonal(const at::Tensor& logits, const at::Tensor& excluded);
+
+// Texts are the queries, then the documents if there are any. Whether two have one label: [T, T].
+at::Tensor same_label(const LossInput& in);
+// A copy with the diagonal off.
+at::Tensor without_self(const at::Tensor& square);
+// negatives_per_query: texts of other labels. solved: the share of texts whose farthest mate beats
+// every text of another label, among texts that have both; -1 if none has.
+void count_labels(LossOutput& out, const at::Tensor& cosines, const at::Tensor& same);
 
 // Fills negatives_per_query and solved. logits: [B, N], excluded ones at kMasked; positives: [B].
 void count_ranking(LossOutput& out, const at::Tensor& logits, const at::Tensor& positives,
