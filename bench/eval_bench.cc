@@ -3,6 +3,7 @@
 // same with scikit-learn, runs this program in turns with it and prints the ratios.
 //
 //   eval_bench [--threads N] [--runs N] [case ...]
+// A case is a group (classify, cluster, metrics, rank, retrieve) or the name of one.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -25,6 +26,7 @@
 #include "eval/ranking.h"
 #include "eval/rng.h"
 #include "eval/split.h"
+#include "index/flat.h"
 #include "kernels/cpu.h"
 
 namespace {
@@ -57,12 +59,17 @@ struct Options {
   size_t threads = usable_cpus(), runs = 5;
   std::vector<std::string> cases;
   bool wants(const std::string& name) const {
-    return cases.empty() || std::find(cases.begin(), cases.end(), name) != cases.end();
+    return std::any_of(cases.begin(), cases.end(),
+                       [&](const std::string& word) {
+                         return name.starts_with(word) || word.starts_with(name);
+                       }) ||
+           cases.empty();
   }
 };
 
 // Times `work`, which returns the case's score.
 void report(const Options& options, const std::string& name, const std::function<double()>& work) {
+  if (!options.wants(name)) return;
   std::vector<double> seconds, cpu_seconds;  // the second is steadier on a busy machine
   double score = 0;
   for (size_t run = 0; run < options.runs; ++run) {
@@ -111,7 +118,7 @@ void classification(const Options& options, ThreadPool& pool) {
         {"classify 15 labels x 32, 512 dims, 10000 test rows", 53360, 10000, 512, 15, 32, 0.15},
         {"classify 2 labels x 32, 512 dims, 1000 test rows", 8000, 1000, 512, 2, 32, 0.03},
         {"classify 2 labels x 8, 384 dims, 25000 test rows", 25000, 25000, 384, 2, 8, 0.03}}) {
-    if (!options.wants("classify")) return;
+    if (!options.wants(c.name)) continue;
     const Data train = make(1, c.train, c.dims, c.classes, c.shift);
     const Data test = make(2, c.test, c.dims, c.classes, c.shift);
     report(options, c.name + ", sum form",
@@ -132,7 +139,7 @@ void clustering(const Options& options, ThreadPool& pool) {
         {"cluster 7500 rows, 26 clusters, 384 dims", 7500, 384, 26, 500, 0.3},
         {"cluster 23000 rows, 100 clusters, 384 dims", 23000, 384, 100, 500, 0.6},
         {"cluster 16384 rows, 120 clusters, 768 dims", 16384, 768, 120, 512, 0.5}}) {
-    if (!options.wants("cluster")) return;
+    if (!options.wants(c.name)) continue;
     const Data data = make(3, c.rows, c.dims, c.clusters, c.shift);
     report(options, c.name, [&] {
       const KMeansOptions k = {
@@ -156,9 +163,10 @@ void metrics(const Options& options) {
     truth[i] = static_cast<int32_t>(y[i]);
     predicted[i] = static_cast<int32_t>(x[i] * 10);
   }
-  report(options, "spearman of 20000 pairs", [&] { return spearman(x, y).statistic; });
-  report(options, "average precision of 20000 pairs", [&] { return average_precision(labels, x); });
-  report(options, "adjusted mutual information of 20000 rows",
+  report(options, "metrics: spearman of 20000 pairs", [&] { return spearman(x, y).statistic; });
+  report(options, "metrics: average precision of 20000 pairs",
+         [&] { return average_precision(labels, x); });
+  report(options, "metrics: adjusted mutual information of 20000 rows",
          [&] { return adjusted_mutual_info(truth, predicted); });
 }
 
@@ -184,6 +192,40 @@ void ranking(const Options& options, ThreadPool& pool) {
          [&] { return evaluate_ranking(input, kDefaultCutoffs, pool).aggregate()[3].second; });
 }
 
+// Search and scores of it: each query is noise and a third of the first of its five documents.
+void retrieval(const Options& options, ThreadPool& pool) {
+  struct Case {
+    std::string name;
+    size_t documents, queries, dims;
+  };
+  for (const Case& c :
+       {Case{"retrieve 10000 documents, 1000 queries, 256 dims", 10000, 1000, 256},
+        {"retrieve 100000 documents, 10000 queries, 512 dims", 100000, 10000, 512}}) {
+    if (!options.wants(c.name)) continue;
+    constexpr size_t kRelevant = 5, kDepth = 1000;
+    const Data documents = make(6, c.documents, c.dims, 1, 0);
+    Data queries = make(7, c.queries, c.dims, 1, 0);
+    std::vector<std::string> ids;
+    for (size_t d = 0; d < c.documents; ++d) ids.push_back(fmt::format("doc{}", d));
+    std::vector<std::vector<Judgement>> qrels(c.queries);
+    for (size_t q = 0; q < c.queries; ++q) {
+      for (size_t j = 0; j < kRelevant; ++j) qrels[q].push_back({ids[q * 10 + j], 1});
+      for (size_t k = 0; k < c.dims; ++k) queries.x(q, k) += 0.3F * documents.x(q * 10, k);
+    }
+    report(options, c.name, [&] {
+      index::FlatSearch search(queries.x.view(), kDepth, pool);
+      search.add(documents.x.view(), 0);
+      std::vector<std::vector<RankedDoc>> rankings(c.queries);
+      std::vector<RankedQuery> input;
+      for (size_t q = 0; q < c.queries; ++q) {
+        for (const auto& hit : search.result(q)) rankings[q].push_back({hit.score, ids[hit.doc]});
+        input.push_back({ids[q], rankings[q], qrels[q]});
+      }
+      return evaluate_ranking(input, kDefaultCutoffs, pool).aggregate()[3].second;
+    });
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -203,4 +245,5 @@ int main(int argc, char** argv) {
   clustering(options, pool);
   metrics(options);
   ranking(options, pool);
+  retrieval(options, pool);
 }

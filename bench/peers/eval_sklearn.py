@@ -3,12 +3,12 @@
 same work, one run in turns, medians. Prints one row a case: seconds of both, the ratio, both scores.
 
     apt-get install python3-numpy python3-scipy python3-sklearn libopenblas0-openmp
-    bench/peers/eval_sklearn.py BUILD/bench/eval_bench [--threads 2] [--runs 5] [classify cluster metrics rank]
+    bench/peers/eval_sklearn.py BUILD/bench/eval_bench [--threads 2] [--runs 5] [classify cluster metrics rank retrieve]
 
 scikit-learn here is Debian's (1.2.1), whose logistic regression is the sum form. The mean form of later
 releases is the same fit with scikit-learn's own loss, scaled, in scipy's L-BFGS-B with their options.
-OpenBLAS takes its kernels from OPENBLAS_CORETYPE: where the CPU has AVX-512, SkylakeX is set, whatever
-the environment says; it is faster than Haswell. On a busy machine read cpu_ratio with --threads 1.
+OpenBLAS chooses its own kernels: OPENBLAS_CORETYPE is emptied. On a busy machine read cpu_ratio with
+--threads 1.
 """
 import argparse
 import json
@@ -27,8 +27,7 @@ if __name__ == "__main__":
     OPTIONS = ARGS.parse_intermixed_args()
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = str(OPTIONS.threads)  # before numpy loads OpenBLAS
-    if "avx512f" in open("/proc/cpuinfo").read():
-        os.environ["OPENBLAS_CORETYPE"] = "SkylakeX"
+    os.environ["OPENBLAS_CORETYPE"] = ""
 
 import warnings  # noqa: E402
 
@@ -128,9 +127,32 @@ def plain_ranking(runs, qrels, cutoffs=(1, 3, 5, 10, 20, 100, 1000)):
     return np.mean([row[0] for row in out[10]])
 
 
+def retrieve(documents, queries, relevant, depth=1000, cutoffs=(1, 3, 5, 10, 20, 100, 1000), block=500):
+    """Products in blocks, the best of each row, and the measures of a whole block at once; mean ndcg@10."""
+    n, judged, out = len(documents), relevant.shape[1], {k: [] for k in cutoffs}
+    discounts = 1 / np.log2(np.arange(2, depth + 2))
+    for begin in range(0, len(queries), block):
+        scores = queries[begin: begin + block] @ documents.T
+        top = np.argpartition(scores, n - depth, axis=1)[:, n - depth:]
+        found = np.take_along_axis(scores, top, axis=1)
+        top = np.take_along_axis(top, np.argsort(-found, axis=1), axis=1)
+        hit = np.zeros(top.shape, bool)
+        for j in range(judged):
+            hit |= top == relevant[begin: begin + block, j: j + 1]
+        hits = np.cumsum(hit, axis=1)
+        precision = hits / np.arange(1, depth + 1)
+        first = np.where(hits[:, -1] > 0, np.argmax(hit, axis=1), depth)
+        for k in cutoffs:
+            out[k].append(np.stack([
+                hit[:, :k] @ discounts[:k] / discounts[: min(k, judged)].sum(),
+                (precision[:, :k] * hit[:, :k]).sum(axis=1) / judged, hits[:, k - 1] / judged,
+                hits[:, k - 1] / k, hits[:, k - 1] > 0, np.where(first < k, 1 / (first + 1), 0)]))
+    return np.mean(np.concatenate(out[10], axis=1)[0])
+
+
 def cases(wanted):
     """Yields (name, work); the same names as in eval_bench.cc."""
-    want = lambda name: not wanted or name in wanted
+    want = lambda group: not wanted or any(word.split()[0].rstrip(":") == group for word in wanted)
     for name, train, test, dims, classes, per_label, shift in (
             ("classify 77 labels x 8, 384 dims, 3080 test rows", 10003, 3080, 384, 77, 8, 0.8),
             ("classify 15 labels x 32, 512 dims, 10000 test rows", 53360, 10000, 512, 15, 32, 0.15),
@@ -153,9 +175,9 @@ def cases(wanted):
     if want("metrics"):
         u = np.random.RandomState(4).random_sample((20000, 2))
         x, y = u[:, 0], np.floor((u[:, 0] + u[:, 1]) * 5)
-        yield "spearman of 20000 pairs", lambda: scipy.stats.spearmanr(x, y)[0]
-        yield "average precision of 20000 pairs", lambda: metrics.average_precision_score(y > 5, x)
-        yield "adjusted mutual information of 20000 rows", lambda: metrics.adjusted_mutual_info_score(
+        yield "metrics: spearman of 20000 pairs", lambda: scipy.stats.spearmanr(x, y)[0]
+        yield "metrics: average precision of 20000 pairs", lambda: metrics.average_precision_score(y > 5, x)
+        yield "metrics: adjusted mutual information of 20000 rows", lambda: metrics.adjusted_mutual_info_score(
             y.astype(int), (x * 10).astype(int))
     if want("rank"):
         rng = np.random.RandomState(5)
@@ -168,31 +190,41 @@ def cases(wanted):
             runs.append({ids[first + 7 * d]: s for d, s in enumerate(scores)})
             qrels.append({ids[first + 91 * j]: 1 for j in range(5)})
         yield "rank 2000 queries x 1000 documents", lambda: plain_ranking(runs, qrels)
+    for name, rows, count, dims in (
+            ("retrieve 10000 documents, 1000 queries, 256 dims", 10000, 1000, 256),
+            ("retrieve 100000 documents, 10000 queries, 512 dims", 100000, 10000, 512)):
+        if want("retrieve"):
+            documents, queries = make(6, rows, dims, 1, 0)[0], make(7, count, dims, 1, 0)[0]
+            queries += np.float32(0.3) * documents[: count * 10: 10]
+            relevant = np.arange(count)[:, None] * 10 + np.arange(5)
+            yield name, lambda: retrieve(documents, queries, relevant)
 
 
 def main():
     print(f"scikit-learn {sklearn.__version__}, numpy {np.__version__}, {OPTIONS.threads} threads, "
           f"OpenBLAS {os.environ.get('OPENBLAS_CORETYPE', 'own choice')}", file=sys.stderr)
-    command = [OPTIONS.bench, "--threads", str(OPTIONS.threads), "--runs", str(OPTIONS.runs)]
-    ours = {}
-    for line in subprocess.run(command + OPTIONS.cases, check=True, capture_output=True, text=True).stdout.splitlines():
-        row = json.loads(line)
-        ours[row["case"]] = row
+    command = [OPTIONS.bench, "--threads", str(OPTIONS.threads)]
+    median = lambda values: sorted(values)[len(values) // 2]
     for name, work in cases(OPTIONS.cases):
-        times, cpu = [], []
-        for _ in range(OPTIONS.runs):
+        if OPTIONS.cases and not any(name.startswith(word) for word in OPTIONS.cases):
+            continue
+        mine, times, cpu = [], [], []
+        for _ in range(OPTIONS.runs):  # in turns
+            runs = "1" if name.startswith("retrieve") else "3"  # a process's first run is slower
+            lines = subprocess.run(command + ["--runs", runs, name], check=True, capture_output=True, text=True)
+            mine.append(json.loads(lines.stdout.splitlines()[0]))
             start, cpu_start = time.perf_counter(), time.process_time()
             score = work()
             times.append(time.perf_counter() - start)
             cpu.append(time.process_time() - cpu_start)
-        mine, theirs, theirs_cpu = ours[name], sorted(times)[len(times) // 2], sorted(cpu)[len(cpu) // 2]
-        print(json.dumps({"case": name, "akin_s": mine["seconds"], "sklearn_s": round(theirs, 6),
-                          "ratio": round(theirs / mine["seconds"], 1),
-                          "cpu_ratio": round(theirs_cpu / mine["cpu_seconds"], 1), "akin_score": mine["score"],
-                          "sklearn_score": round(float(score), 9), "n": OPTIONS.runs,
-                          "akin_spread": [mine["min"], mine["max"]],
-                          "sklearn_spread": [round(min(times), 6), round(max(times), 6)],
-                          "threads": OPTIONS.threads, "isa": mine["isa"]}), flush=True)
+        seconds, theirs = median([row["seconds"] for row in mine]), median(times)
+        cpu_ratio = median(cpu) / median([row["cpu_seconds"] for row in mine])
+        print(json.dumps({"case": name, "akin_s": seconds, "peer_s": round(theirs, 6),
+                          "ratio": round(theirs / seconds, 1), "cpu_ratio": round(cpu_ratio, 1),
+                          "akin_score": mine[0]["score"], "peer_score": round(float(score), 9), "n": OPTIONS.runs,
+                          "akin_spread": [min(row["seconds"] for row in mine), max(row["seconds"] for row in mine)],
+                          "peer_spread": [round(min(times), 6), round(max(times), 6)],
+                          "threads": OPTIONS.threads, "isa": mine[0]["isa"]}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,4 @@
-// Highway bodies of dense.h, one for each instruction set. A tile of rows meets one panel
-// or two, sums stay in registers over the whole depth.
+// Highway bodies of dense.h, one for each instruction set.
 #include "eval/dense.h"
 
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12, inside its AVX-512 headers
@@ -11,90 +10,19 @@
 #include <hwy/highway.h>
 // after highway.h
 #include <hwy/contrib/math/math-inl.h>
-
+// after highway.h
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "base/threads.h"
+#include "eval/dense_tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace akin::eval::dense::HWY_NAMESPACE {
 
-namespace hn = hwy::HWY_NAMESPACE;
-
-template <typename T>
-using Tag = hn::CappedTag<T, 64 / sizeof(T)>;
 using DD = Tag<double>;
 using VD = hn::Vec<DD>;
-
-#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
-constexpr size_t kTileRows = 12;   // 24 sums of 32 registers
-constexpr size_t kPairPanels = 2;  // of float32 panels, one register wide
-#elif HWY_TARGET == HWY_AVX2
-constexpr size_t kTileRows = 3;  // 12 of 16
-constexpr size_t kPairPanels = 2;
-#else
-constexpr size_t kTileRows = 1;
-constexpr size_t kPairPanels = 1;
-#endif
-
-// Vectors of a panel.
-template <typename T>
-constexpr size_t panel_vectors() {
-  return kPanel / hn::MaxLanes(Tag<T>());
-}
-
-// One vector of the right side, which may be narrower than the sums.
-template <typename T, typename B>
-HWY_INLINE hn::Vec<Tag<T>> load_right(const B* from) {
-  const Tag<T> d;
-  if constexpr (sizeof(B) == sizeof(T)) {
-    return hn::LoadU(d, from);
-  } else {
-    return hn::PromoteTo(d, hn::LoadU(hn::Rebind<B, Tag<T>>(), from));
-  }
-}
-
-// out[r] (P panels wide) = a[r, 0..depth) * P panels, or += that, for R rows. `whole` is the depth
-// of the packed matrix, of which `depth` may be a piece.
-template <size_t R, size_t P, typename T, typename B>
-HWY_INLINE void tile(const T* a, size_t a_stride, const B* panel, size_t depth, size_t whole,
-                     bool add, T* out, size_t out_stride) {
-  const Tag<T> d;
-  constexpr size_t kEach = panel_vectors<T>(), kVectors = P * kEach;
-  const size_t lanes = hn::Lanes(d);
-  hn::Vec<Tag<T>> acc[R][kVectors];
-  for (size_t r = 0; r < R; ++r) {
-    for (size_t v = 0; v < kVectors; ++v) acc[r][v] = hn::Zero(d);
-  }
-  for (size_t k = 0; k < depth; ++k) {
-    hn::Vec<Tag<T>> b[kVectors];
-    for (size_t v = 0; v < kVectors; ++v) {
-      b[v] = load_right<T>(panel + v / kEach * whole * kPanel + k * kPanel + v % kEach * lanes);
-    }
-    for (size_t r = 0; r < R; ++r) {
-      const auto x = hn::Set(d, a[r * a_stride + k]);
-      for (size_t v = 0; v < kVectors; ++v) acc[r][v] = hn::MulAdd(x, b[v], acc[r][v]);
-    }
-  }
-  for (size_t r = 0; r < R; ++r) {
-    for (size_t v = 0; v < kVectors; ++v) {
-      T* to = out + r * out_stride + v * lanes;
-      hn::StoreU(add ? hn::Add(acc[r][v], hn::LoadU(d, to)) : acc[r][v], d, to);
-    }
-  }
-}
-
-template <size_t R, size_t P, typename T, typename B>
-HWY_INLINE void tiles(size_t rows, const T* a, size_t a_stride, const B* panel, size_t depth,
-                      size_t whole, bool add, T* out, size_t out_stride) {
-  if (rows == R) {
-    tile<R, P, T, B>(a, a_stride, panel, depth, whole, add, out, out_stride);
-  } else if constexpr (R > 1) {
-    tiles<R - 1, P, T, B>(rows, a, a_stride, panel, depth, whole, add, out, out_stride);
-  }
-}
 
 void multiply(const double* a, size_t a_stride, size_t depth, size_t begin, size_t end,
               const double* b, size_t panels, double* out, size_t out_rows) {
@@ -115,74 +43,6 @@ void multiply_wide(const double* a, size_t a_stride, size_t rows, size_t depth, 
                           b + p * depth * kPanel, depth, depth, false,
                           out + row * out_stride + p * kPanel, out_stride);
     }
-  }
-}
-
-// The first index of the least norms[c] - 2 dots[c].
-HWY_INLINE int32_t first_least(const float* dots, const float* norms, size_t n) {
-  const Tag<float> d;
-  const hn::RebindToSigned<Tag<float>> di;
-  const size_t lanes = hn::Lanes(d);
-  const auto minus_two = hn::Set(d, -2.0F);
-  auto least = hn::Set(d, HUGE_VALF);
-  auto at = hn::Zero(di);
-  auto index = hn::Iota(di, 0);
-  const auto step = hn::Set(di, static_cast<int32_t>(lanes));
-  for (size_t c = 0; c < n; c += lanes) {
-    const auto v = hn::MulAdd(minus_two, hn::Load(d, dots + c), hn::Load(d, norms + c));
-    const auto smaller = hn::Lt(v, least);
-    least = hn::IfThenElse(smaller, v, least);
-    at = hn::IfThenElse(hn::RebindMask(di, smaller), index, at);
-    index = hn::Add(index, step);
-  }
-  HWY_ALIGN float values[16];
-  HWY_ALIGN int32_t places[16];
-  hn::Store(least, d, values);
-  hn::Store(at, di, places);
-  size_t best = 0;
-  for (size_t i = 1; i < lanes; ++i) {
-    if (values[i] < values[best] || (values[i] == values[best] && places[i] < places[best]))
-      best = i;
-  }
-  return places[best];
-}
-
-// Sums of P panels over a piece of the depth, onto those of earlier pieces.
-template <size_t P>
-HWY_INLINE void add_piece(size_t rows, const float* x, size_t stride, const float* b, size_t depth,
-                          size_t begin, size_t end, float* dots, size_t width) {
-  for (size_t row = 0; row < rows; row += kTileRows) {
-    tiles<kTileRows, P>(HWY_MIN(kTileRows, rows - row), x + row * stride + begin, stride,
-                        b + begin * kPanel, end - begin, depth, begin > 0, dots + row * width,
-                        width);
-  }
-}
-
-void nearest(const float* x, size_t stride, size_t depth, size_t begin, size_t end, const float* b,
-             size_t panels, const float* norms, int32_t* labels) {
-  constexpr size_t kRows = 4 * kTileRows, kDepth = 256;  // a piece of two panels fits the L1 cache
-  const size_t width = panels * kPanel;
-  thread_local AlignedArray<float> dots;
-  dots.ensure(kRows * width);
-  for (size_t row = begin; row < end; row += kRows) {
-    const size_t rows = HWY_MIN(kRows, end - row);
-    const float* from = x + row * stride;
-    for (size_t p = 0; p < panels;) {
-      const bool pair = p + kPairPanels <= panels;
-      const float* panel = b + p * depth * kPanel;
-      float* to = dots.data() + p * kPanel;
-      for (size_t k = 0; k < depth; k += kDepth) {
-        const size_t stop = HWY_MIN(depth, k + kDepth);
-        if (pair) {
-          add_piece<kPairPanels>(rows, from, stride, panel, depth, k, stop, to, width);
-        } else {
-          add_piece<1>(rows, from, stride, panel, depth, k, stop, to, width);
-        }
-      }
-      p += pair ? kPairPanels : 1;
-    }
-    for (size_t r = 0; r < rows; ++r)
-      labels[row + r] = first_least(dots.data() + r * width, norms, width);
   }
 }
 
@@ -252,53 +112,6 @@ HWY_INLINE double sum_lanes(size_t n, const F& f) {
          hn::GetLane(rest);
 }
 
-float squared_distance(const float* a, const float* b, size_t n) {
-  constexpr size_t kBlock = 256;
-  const Tag<float> d;
-  const size_t lanes = hn::Lanes(d);
-  HWY_ALIGN float squares[kBlock + 16];
-  float sum = 0;
-  for (size_t begin = 0; begin < n; begin += kBlock) {
-    const size_t count = HWY_MIN(kBlock, n - begin);
-    size_t i = 0;
-    for (; i + lanes <= count; i += lanes) {
-      const auto gap = hn::Sub(hn::LoadU(d, a + begin + i), hn::LoadU(d, b + begin + i));
-      hn::Store(hn::Mul(gap, gap), d, squares + i);
-    }
-    for (; i < count; ++i)
-      squares[i] = (a[begin + i] - b[begin + i]) * (a[begin + i] - b[begin + i]);
-    for (i = 0; i + 4 <= count; i += 4)
-      sum += squares[i] + squares[i + 1] + squares[i + 2] + squares[i + 3];
-    for (; i < count; ++i) sum += squares[i];
-  }
-  return sum;
-}
-
-float squared_distance_any(const float* a, const float* b, size_t n) {
-  const Tag<float> d;
-  const size_t lanes = hn::Lanes(d);
-  auto s0 = hn::Zero(d), s1 = hn::Zero(d);
-  size_t i = 0;
-  for (; i + 2 * lanes <= n; i += 2 * lanes) {
-    const auto g0 = hn::Sub(hn::LoadU(d, a + i), hn::LoadU(d, b + i));
-    const auto g1 = hn::Sub(hn::LoadU(d, a + i + lanes), hn::LoadU(d, b + i + lanes));
-    s0 = hn::MulAdd(g0, g0, s0);
-    s1 = hn::MulAdd(g1, g1, s1);
-  }
-  float sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(s0, s1)));
-  for (; i < n; ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
-  return sum;
-}
-
-void add(float* y, const float* x, size_t n) {
-  const Tag<float> d;
-  const size_t lanes = hn::Lanes(d);
-  size_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-    hn::StoreU(hn::Add(hn::LoadU(d, y + i), hn::LoadU(d, x + i)), d, y + i);
-  for (; i < n; ++i) y[i] += x[i];
-}
-
 double dot(const double* a, const double* b, size_t n) {
   return sum_lanes(n, [=](auto d, size_t i, auto sum) HWY_ATTR {
     return hn::MulAdd(hn::LoadU(d, a + i), hn::LoadU(d, b + i), sum);
@@ -345,10 +158,6 @@ namespace akin::eval::dense {
 namespace {
 HWY_EXPORT(multiply);
 HWY_EXPORT(multiply_wide);
-HWY_EXPORT(nearest);
-HWY_EXPORT(squared_distance);
-HWY_EXPORT(squared_distance_any);
-HWY_EXPORT(add);
 HWY_EXPORT(softmax);
 HWY_EXPORT(dot);
 HWY_EXPORT(dot_two);
@@ -370,21 +179,6 @@ void multiply_wide(MatView<const double> a, const float* b, size_t begin, size_t
                    MatView<double> out) {
   HWY_DYNAMIC_DISPATCH(multiply_wide)
   (a.data(), a.stride(), a.rows(), a.cols(), b, begin, end, out.data(), out.stride());
-}
-
-float squared_distance(const float* a, const float* b, size_t n) {
-  return HWY_DYNAMIC_DISPATCH(squared_distance)(a, b, n);
-}
-
-float squared_distance_any(const float* a, const float* b, size_t n) {
-  return HWY_DYNAMIC_DISPATCH(squared_distance_any)(a, b, n);
-}
-void add(float* y, const float* x, size_t n) { HWY_DYNAMIC_DISPATCH(add)(y, x, n); }
-
-void nearest(MatView<const float> x, size_t begin, size_t end, const float* b, size_t panels,
-             const float* norms, int32_t* labels) {
-  HWY_DYNAMIC_DISPATCH(nearest)
-  (x.data(), x.stride(), x.cols(), begin, end, b, panels, norms, labels);
 }
 
 void softmax(const SoftmaxArgs& args, size_t begin, size_t end) {

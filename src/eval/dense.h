@@ -1,6 +1,7 @@
 // The dense arithmetic under the solvers: products of a row-major matrix with a packed one in
-// float64 and float32, nearest centres, the softmax loss, and vector sums. Not the products behind
-// an encoder (kernels/linear.h): these keep float64, and the right side changes on every call.
+// float64, the softmax loss, and vector sums; nearest centres are in nearest.h. Not the products
+// behind an encoder (kernels/linear.h): these keep float64, and the right side changes on every
+// call.
 //
 // Packed ("panels"): [panel][K][kPanel], columns past the end hold zeros. Shapes: M rows, K depth,
 // N columns, P = ceil(N / kPanel) panels. Every output is one chain of additions over K, so it does
@@ -38,11 +39,6 @@ void multiply(MatView<const double> a, size_t begin, size_t end, const double* b
 void multiply_wide(MatView<const double> a, const float* b, size_t begin, size_t end,
                    MatView<double> out);
 
-// label[r] = the first c with the least norms[c] - 2 x[r] . b[c], for rows [begin, end) of x.
-// norms: [P * kPanel], infinity in the padding.
-void nearest(MatView<const float> x, size_t begin, size_t end, const float* b, size_t panels,
-             const float* norms, int32_t* labels);
-
 // One step along a line of a softmax model: z = raw + step * direction, both packed [P][M][16].
 // For rows [begin, end): probabilities - onehot(y), scaled, into gradient (packed likewise, zero in
 // the padding), the loss into losses[row], and its derivative by step into slopes[row], unscaled.
@@ -60,12 +56,6 @@ struct SoftmaxArgs {
 void softmax(const SoftmaxArgs& args, size_t begin, size_t end);
 // The same for one column (two classes, y in {0, 1}): a sigmoid.
 void sigmoid(const SoftmaxArgs& args, size_t begin, size_t end);
-
-// The squared distance of two rows in float32, added in a fixed order: four squares at a time.
-float squared_distance(const float* a, const float* b, size_t n);
-// The same in whatever order is fastest.
-float squared_distance_any(const float* a, const float* b, size_t n);
-void add(float* y, const float* x, size_t n);  // y += x
 
 double dot(const double* a, const double* b, size_t n);
 // Dots of one vector with two others, read once: out = {a . x, a . y}.

@@ -1,41 +1,19 @@
 #include "eval/kmeans_start.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <numeric>
 #include <span>
 
 #include "base/threads.h"
 #include "eval/dense.h"
+#include "eval/numpy_sum.h"
 
 namespace akin::eval {
 namespace {
 
 using dense::kPanel;
 constexpr size_t kGrain = 8;  // panels to a block of work
-
-// numpy's sum of float32: eight running sums up to 128 values, halves above.
-float pairwise_sum(const float* values, size_t n) {
-  if (n < 8) {
-    float sum = 0;
-    for (size_t i = 0; i < n; ++i) sum += values[i];
-    return sum;
-  }
-  if (n > 128) {
-    const size_t half = n / 2 - n / 2 % 8;
-    return pairwise_sum(values, half) + pairwise_sum(values + half, n - half);
-  }
-  std::array<float, 8> r{};
-  std::copy_n(values, 8, r.begin());
-  size_t i = 8;
-  for (; i + 8 <= n; i += 8) {
-    for (size_t j = 0; j < 8; ++j) r[j] += values[i + j];
-  }
-  float sum = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]));
-  for (; i < n; ++i) sum += values[i];
-  return sum;
-}
 
 class PlusPlus {
  public:
@@ -142,7 +120,7 @@ class PlusPlus {
   // additions is the BLAS library's own.
   float total(size_t trial) const {
     const float* values = trial_distances_.row(trial);
-    if (options_.regime == KMeansRegime::randint) return pairwise_sum(values, rows_.size());
+    if (options_.regime == KMeansRegime::randint) return numpy_sum(values, rows_.size());
     return static_cast<float>(std::accumulate(values, values + rows_.size(), 0.0));
   }
 

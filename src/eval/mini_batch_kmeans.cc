@@ -12,6 +12,7 @@
 #include "eval/checks.h"
 #include "eval/dense.h"
 #include "eval/kmeans_start.h"
+#include "eval/nearest.h"
 #include "eval/rng.h"
 
 namespace akin::eval {
@@ -19,7 +20,7 @@ namespace {
 
 constexpr std::string_view kWhere = "k-means";
 using dense::kPanel;
-constexpr size_t kGrain = 48;  // rows to a block of work
+constexpr size_t kGrain = 128;  // rows to a block of work
 
 // The centres, and the packed copy the products read.
 class Centres {
@@ -51,10 +52,7 @@ class Centres {
     norms_[c] = norm;
   }
 
-  // labels[i] = the nearest centre of row i of x, i in [begin, end).
-  void assign(MatView<const float> x, size_t begin, size_t end, int32_t* labels) const {
-    dense::nearest(x, begin, end, packed_.data(), panels_, norms_.data(), labels);
-  }
+  dense::CentreView view() const { return {values_.view(), packed_.data(), norms_.data()}; }
 
  private:
   Mat<float> values_;
@@ -113,21 +111,10 @@ class Clusterer {
   // Gathers and labels the batch; returns its inertia, summed in float32 in row order.
   double assign_batch() {
     dense::for_blocks(&pool_, batch_rows_, kGrain, [&](size_t begin, size_t end) {
-      for (size_t i = begin; i < end; ++i) {
-        if (i + 1 < end) prefetch(x_.row(drawn_[i + 1]));
-        std::copy_n(x_.row(drawn_[i]), x_.cols(), batch_.row(i));
-      }
-      centres_.assign(batch_.view(), begin, end, labels_.data());
-      for (size_t i = begin; i < end; ++i) {
-        const float* centre = centres_.row(static_cast<size_t>(labels_[i]));
-        distances_[i] = dense::squared_distance(batch_.row(i), centre, x_.cols());
-      }
+      dense::nearest_drawn(x_, drawn_.data(), begin, end, batch_.view(), centres_.view(),
+                           labels_.data(), distances_.data());
     });
     return std::accumulate(distances_.begin(), distances_.end(), 0.0F);
-  }
-
-  void prefetch(const float* row) const {
-    for (size_t k = 0; k < x_.cols(); k += kAlignment / sizeof(float)) __builtin_prefetch(row + k);
   }
 
   // Each centre moves to the mean of all it was ever given.
@@ -201,12 +188,8 @@ class Clusterer {
     out.steps = steps;
     out.labels.resize(x_.rows());
     std::vector<float> distances(x_.rows());
-    dense::for_blocks(&pool_, x_.rows(), 4 * kGrain, [&](size_t begin, size_t end) {
-      centres_.assign(x_, begin, end, out.labels.data());
-      for (size_t i = begin; i < end; ++i) {
-        const float* centre = centres_.row(static_cast<size_t>(out.labels[i]));
-        distances[i] = dense::squared_distance_any(x_.row(i), centre, x_.cols());
-      }
+    dense::for_blocks(&pool_, x_.rows(), kGrain, [&](size_t begin, size_t end) {
+      dense::nearest(x_, begin, end, centres_.view(), out.labels.data(), distances.data());
     });
     out.inertia = std::accumulate(distances.begin(), distances.end(), 0.0);
     out.centres = std::move(centres_.values());

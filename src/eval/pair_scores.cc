@@ -83,6 +83,11 @@ PairScores score_pairs(MatView<const float> a, MatView<const float> b, bool dot_
   return out;
 }
 
+Mat<float> encode_texts(const TaskContext& context, std::span<const std::string> texts) {
+  const auto prompt = choose_prompt(context.encoder.info(), context.spec, TextSide::none);
+  return context.encoder.encode(texts, prompt, context.progress);
+}
+
 std::vector<Scores> for_each_dim(const TaskContext& context, MatView<const float> a,
                                  MatView<const float> b, const ScorePair& score) {
   std::vector<Scores> out;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -29,6 +30,9 @@ float dot(const float* a, const float* b, size_t dim);
 // vectors cut to `dim`, ready for the model's similarity: normalised unless it is the dot product.
 Mat<float> similarity_rows(MatView<const float> vectors, size_t dim, const CachedEncoder& encoder);
 bool uses_dot(const CachedEncoder& encoder);
+
+// The vectors of texts that are neither query nor document, under the prompt of the task.
+Mat<float> encode_texts(const TaskContext& context, std::span<const std::string> texts);
 
 // Calls score(dim, a cut to dim, b cut to dim) for each of context.dims and collects what it
 // returns.

@@ -12,6 +12,7 @@
 #include "base/rng.h"
 #include "eval/checks.h"
 #include "eval/correlation.h"
+#include "eval/counted_statistic.h"
 
 namespace akin::eval {
 namespace {
@@ -19,74 +20,6 @@ namespace {
 using store::ItemStatistic;
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-// Items in rising order of a score; ends[i]: whether the next item has another score.
-struct Order {
-  std::vector<uint32_t> items;
-  std::vector<uint8_t> ends;
-  explicit Order(std::span<const double> scores) : items(scores.size()), ends(scores.size()) {
-    std::iota(items.begin(), items.end(), 0U);
-    std::sort(items.begin(), items.end(),
-              [&](uint32_t x, uint32_t y) { return scores[x] < scores[y]; });
-    for (size_t i = 0; i < items.size(); ++i) {
-      ends[i] = i + 1 == items.size() || scores[items[i]] != scores[items[i + 1]] ? 1 : 0;
-    }
-  }
-};
-
-// Average rank of each item in the multiset where item i occurs counts[i] times.
-void counted_ranks(const Order& order, std::span<const uint32_t> counts, std::span<double> ranks) {
-  double below = 0;
-  size_t begin = 0;
-  double tied = 0;
-  for (size_t i = 0; i < order.items.size(); ++i) {
-    tied += counts[order.items[i]];
-    if (order.ends[i] == 0) continue;
-    const double rank = below + (tied + 1) / 2;
-    for (size_t j = begin; j <= i; ++j) ranks[order.items[j]] = rank;
-    below += tied;
-    tied = 0;
-    begin = i + 1;
-  }
-}
-
-double counted_pearson(std::span<const double> x, std::span<const double> y,
-                       std::span<const uint32_t> counts) {
-  double n = 0, mean_x = 0, mean_y = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    n += counts[i];
-    mean_x += counts[i] * x[i];
-    mean_y += counts[i] * y[i];
-  }
-  mean_x /= n;
-  mean_y /= n;
-  double xx = 0, yy = 0, xy = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    const double dx = x[i] - mean_x, dy = y[i] - mean_y;
-    xx += counts[i] * dx * dx;
-    yy += counts[i] * dy * dy;
-    xy += counts[i] * dx * dy;
-  }
-  return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : kNan;
-}
-
-double counted_ap(const Order& order, std::span<const double> gold,
-                  std::span<const uint32_t> counts) {
-  double positives = 0;
-  for (size_t i = 0; i < gold.size(); ++i) positives += counts[i] * gold[i];
-  if (positives <= 0) return kNan;
-  double hits = 0, seen = 0, group = 0, sum = 0;
-  for (size_t i = order.items.size(); i-- > 0;) {
-    const uint32_t item = order.items[i];
-    group += counts[item] * gold[item];
-    seen += counts[item];
-    if (i > 0 && order.ends[i - 1] == 0) continue;
-    hits += group;
-    if (seen > 0) sum += group * hits / seen;
-    group = 0;
-  }
-  return sum / positives;
-}
 
 class Paired {
  public:
@@ -119,7 +52,7 @@ class Paired {
  private:
   ItemStatistic statistic_;
   std::span<const double> a_, b_, gold_;
-  Order order_a_, order_b_, order_gold_;
+  ScoreOrder order_a_, order_b_, order_gold_;
   std::vector<double> ranks_, gold_ranks_;
 };
 

@@ -10,6 +10,7 @@
 
 #include "base/threads.h"
 #include "eval/checks.h"
+#include "eval/numpy_sum.h"
 
 namespace akin::eval {
 namespace {
@@ -20,31 +21,9 @@ bool better(const RankedDoc& a, const RankedDoc& b) {
   return a.score != b.score ? a.score > b.score : a.id > b.id;
 }
 
-// The sum as numpy adds: eight running sums up to 128 values, halves above. The abstention curves
-// are compared for equality, so the order of additions shows.
-double pairwise_sum(const double* values, size_t n) {
-  if (n < 8) {
-    double sum = 0;
-    for (size_t i = 0; i < n; ++i) sum += values[i];
-    return sum;
-  }
-  if (n > 128) {
-    const size_t half = n / 2 - n / 2 % 8;
-    return pairwise_sum(values, half) + pairwise_sum(values + half, n - half);
-  }
-  std::array<double, 8> r{};
-  std::copy_n(values, 8, r.begin());
-  size_t i = 8;
-  for (; i + 8 <= n; i += 8) {
-    for (size_t j = 0; j < 8; ++j) r[j] += values[i + j];
-  }
-  double sum = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]));
-  for (; i < n; ++i) sum += values[i];
-  return sum;
-}
-
+// The abstention curves are compared for equality, so the order of additions shows.
 double mean(std::span<const double> values) {
-  return pairwise_sum(values.data(), values.size()) / static_cast<double>(values.size());
+  return numpy_sum(values.data(), values.size()) / static_cast<double>(values.size());
 }
 
 // What one query's ranking adds up to.
@@ -209,7 +188,7 @@ double area(const Curve& curve) {
   std::array<double, kRates - 1> parts{};
   for (size_t i = 0; i + 1 < kRates; ++i)
     parts[i] = (rate(i + 1) - rate(i)) * (curve[i + 1] + curve[i]) / 2.0;
-  return pairwise_sum(parts.data(), parts.size());
+  return numpy_sum(parts.data(), parts.size());
 }
 
 }  // namespace

@@ -19,6 +19,14 @@ std::vector<size_t> iota(size_t n) {
   return values;
 }
 
+// permutation(n) of either generator of numpy.
+template <typename Random>
+std::vector<size_t> shuffled_range(Random& random, size_t n) {
+  auto values = iota(n);
+  random.shuffle(std::span<size_t>(values));
+  return values;
+}
+
 // The least 2^k - 1 that is not below max.
 uint64_t mask_of(uint64_t max) { return ~uint64_t{0} >> std::countl_zero(max | 1); }
 
@@ -130,11 +138,7 @@ std::vector<size_t> NumpyRandom::randint(size_t n, size_t count) {
   return values;
 }
 
-std::vector<size_t> NumpyRandom::permutation(size_t n) {
-  auto values = iota(n);
-  shuffle(std::span<size_t>(values));
-  return values;
-}
+std::vector<size_t> NumpyRandom::permutation(size_t n) { return shuffled_range(*this, n); }
 
 std::vector<size_t> NumpyRandom::choice(size_t n, size_t count) {
   AKIN_CHECK(count <= n);
@@ -246,11 +250,7 @@ size_t Pcg64::bounded(size_t max) {
   return static_cast<size_t>(product >> 64);
 }
 
-std::vector<size_t> Pcg64::permutation(size_t n) {
-  auto values = iota(n);
-  shuffle(std::span<size_t>(values));
-  return values;
-}
+std::vector<size_t> Pcg64::permutation(size_t n) { return shuffled_range(*this, n); }
 
 std::vector<size_t> Pcg64::choice(size_t n, size_t count) {
   AKIN_CHECK(count <= n);

@@ -66,9 +66,8 @@ class BitextMiningTask final : public Task {
   std::string_view default_main_score() const override { return "f1"; }
   std::vector<Scores> evaluate(const Slice& slice, TaskContext& context) override {
     const Sides sides = read_sides(slice, context);
-    const auto prompt = choose_prompt(context.encoder.info(), context.spec, TextSide::none);
-    const Mat<float> a = context.encoder.encode(sides.a, prompt, context.progress);
-    const Mat<float> b = context.encoder.encode(sides.b, prompt, context.progress);
+    const Mat<float> a = encode_texts(context, sides.a);
+    const Mat<float> b = encode_texts(context, sides.b);
     std::vector<int32_t> gold(sides.a.size());
     std::iota(gold.begin(), gold.end(), 0);
     std::vector<Scores> out;

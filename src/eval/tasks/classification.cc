@@ -164,9 +164,8 @@ class ClassificationTask final : public Task {
                   "n_experiments and samples_per_label must be at least 1");
     }
     const Prepared data = prepare(slice, context);
-    const auto prompt = choose_prompt(context.encoder.info(), context.spec, TextSide::none);
-    const Mat<float> train = context.encoder.encode(data.train_texts, prompt, context.progress);
-    const Mat<float> test = context.encoder.encode(data.test_texts, prompt, context.progress);
+    const Mat<float> train = encode_texts(context, data.train_texts);
+    const Mat<float> test = encode_texts(context, data.test_texts);
     return for_each_dim(context, train.view(), test.view(),
                         [&](auto x, auto y) { return score(data, x, y, context); });
   }

@@ -156,7 +156,6 @@ class ClusteringTask final : public Task {
 
  private:
   static std::vector<Scores> score_sets(const std::vector<Documents>& sets, TaskContext& context) {
-    const auto prompt = choose_prompt(context.encoder.info(), context.spec, TextSide::none);
     std::vector<std::vector<double>> values(context.dims.size());
     uint64_t done = 0;
     for (const auto& set : sets) {
@@ -168,7 +167,7 @@ class ClusteringTask final : public Task {
         for (auto& list : values) list.push_back(1.0);
         continue;
       }
-      const Mat<float> vectors = context.encoder.encode(set.texts, prompt, context.progress);
+      const Mat<float> vectors = encode_texts(context, set.texts);
       for (size_t d = 0; d < context.dims.size(); ++d) {
         const Mat<float> x = cut(vectors.view(), context.dims[d], context.encoder.normalizes());
         const auto found =
@@ -192,8 +191,7 @@ class ClusteringTask final : public Task {
 
   std::vector<Scores> score_fast(Documents& documents, TaskContext& context) {
     const auto levels = draw(documents, context);
-    const auto prompt = choose_prompt(context.encoder.info(), context.spec, TextSide::none);
-    const Mat<float> vectors = context.encoder.encode(documents.texts, prompt, context.progress);
+    const Mat<float> vectors = encode_texts(context, documents.texts);
     std::vector<Scores> out;
     for (const size_t dim : context.dims) {
       const Mat<float> x = cut(vectors.view(), dim, context.encoder.normalizes());

@@ -79,9 +79,8 @@ class MultilabelClassificationTask final : public Task {
     const auto samples = draw(train.labels, context);
     const Mat<uint8_t> train_labels = binarize(train.labels, numbers);
     const Mat<uint8_t> test_labels = binarize(test.labels, numbers);
-    const auto prompt = choose_prompt(context.encoder.info(), context.spec, TextSide::none);
-    const Mat<float> a = context.encoder.encode(train.texts, prompt, context.progress);
-    const Mat<float> b = context.encoder.encode(test.texts, prompt, context.progress);
+    const Mat<float> a = encode_texts(context, train.texts);
+    const Mat<float> b = encode_texts(context, test.texts);
     return for_each_dim(context, a.view(), b.view(), [&](auto x, auto y) {
       return score(samples, train_labels, test_labels, x, y, context);
     });

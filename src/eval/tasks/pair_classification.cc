@@ -123,9 +123,8 @@ class PairClassificationTask final : public Task {
   std::string_view default_main_score() const override { return "max_ap"; }
   std::vector<Scores> evaluate(const Slice& slice, TaskContext& context) override {
     const Pairs pairs = read_pairs(slice, context);
-    const auto prompt = choose_prompt(context.encoder.info(), context.spec, TextSide::none);
-    const Mat<float> a = context.encoder.encode(pairs.a, prompt, context.progress);
-    const Mat<float> b = context.encoder.encode(pairs.b, prompt, context.progress);
+    const Mat<float> a = encode_texts(context, pairs.a);
+    const Mat<float> b = encode_texts(context, pairs.b);
     return for_each_dim(context, a.view(), b.view(), [&](auto x, auto y) {
       return score(score_pairs(x, y, uses_dot(context.encoder), context.pool), pairs.labels,
                    context.spec.main_score);

@@ -127,9 +127,8 @@ class SummarizationTask final : public Task {
   std::string_view default_main_score() const override { return "cosine_spearman"; }
   std::vector<Scores> evaluate(const Slice& slice, TaskContext& context) override {
     const Summaries summaries = read_summaries(slice, context);
-    const auto prompt = choose_prompt(context.encoder.info(), context.spec, TextSide::none);
-    const Mat<float> human = context.encoder.encode(summaries.human, prompt, context.progress);
-    const Mat<float> machine = context.encoder.encode(summaries.machine, prompt, context.progress);
+    const Mat<float> human = encode_texts(context, summaries.human);
+    const Mat<float> machine = encode_texts(context, summaries.machine);
     return for_each_dim(context, human.view(), machine.view(),
                         [&](auto x, auto y) { return score(summaries, x, y, context); });
   }
