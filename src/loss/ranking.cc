@@ -47,8 +47,10 @@ at::Tensor duplicates(const LossInput& in, Against against) {
 }
 
 at::Tensor to_logits(const at::Tensor& cosines, const at::Tensor& excluded, double temperature) {
-  const auto logits = cosines / temperature;
-  return excluded.defined() ? logits.masked_fill(excluded, kMasked) : logits;
+  // A sum, not masked_fill: it has vector code, and its gradient costs nothing. What is excluded
+  // still gets exactly none, for exp(kMasked) is 0.
+  auto logits = cosines / temperature;
+  return excluded.defined() ? logits.add_(excluded.to(logits.scalar_type()), kMasked) : logits;
 }
 
 at::Tensor softmax_to_diagonal(const at::Tensor& logits) {
