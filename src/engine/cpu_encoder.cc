@@ -9,8 +9,8 @@
 #include "engine/pack.h"
 #include "engine/pool.h"
 #include "engine/static_encoder.h"
-#include "engine/tokenize.h"
 #include "kernels/cpu.h"
+#include "model/tokenize.h"
 
 namespace akin::engine {
 namespace {
@@ -75,7 +75,7 @@ class CpuEncoder final : public Encoder {
       std::memcpy(vectors.vectors.data(), hidden.data(),
                   hidden.rows() * hidden.cols() * sizeof(float));
     vectors.ids = batch.ids;
-    token_offsets(text, options, vectors);
+    tokenizer_.token_offsets(text, options, vectors);
     return vectors;
   }
 
@@ -146,35 +146,10 @@ class CpuEncoder final : public Encoder {
       finish_vector({pooled.row(b), pooled.cols()}, options, {out.row(texts[b]), out.cols()});
   }
 
-  void token_offsets(std::string_view text, const EncodeOptions& options,
-                     TokenVectors& vectors) const {
-    const std::string prompt = tokenizer_.prompt(options, 0);
-    const text::Encoding encoding =
-        model_.tokenizer->encode_with_offsets(prompt + std::string(text), true);
-    const auto shift = static_cast<uint32_t>(prompt.size());
-    std::vector<uint32_t> begin = encoding.begin, end = encoding.end;
-    size_t first = 0, dropped = begin.size() - std::min(begin.size(), vectors.ids.size());
-    if (dropped > 0) {  // the same cut as cut_ids made
-      const size_t suffix = model_.tokenizer->suffix_ids().size();
-      first = options.truncate == Truncate::left ? model_.tokenizer->prefix_ids().size()
-                                                 : begin.size() - suffix - dropped;
-      const auto cut = [&](std::vector<uint32_t>& v) {
-        v.erase(v.begin() + static_cast<ptrdiff_t>(first),
-                v.begin() + static_cast<ptrdiff_t>(first + dropped));
-      };
-      cut(begin);
-      cut(end);
-    }
-    for (size_t i = 0; i < begin.size(); ++i) {
-      vectors.begin.push_back(begin[i] > shift ? begin[i] - shift : 0);
-      vectors.end.push_back(end[i] > shift ? end[i] - shift : 0);
-    }
-  }
-
   const model::Model model_;
   const EncoderInfo info_;
   const PackedModel packed_;
-  const TextTokenizer tokenizer_;
+  const model::TextTokenizer tokenizer_;
   size_t table_rows_ = 0;
   ThreadPool pool_;
   std::mutex mutex_;  // one pass at a time: passes share the pool and the workspaces

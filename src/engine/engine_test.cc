@@ -8,7 +8,6 @@
 #include "base/rng.h"
 #include "engine/pack.h"
 #include "engine/pool.h"
-#include "engine/tokenize.h"
 #include "kernels/positions.h"
 
 namespace akin::engine {

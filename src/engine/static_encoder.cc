@@ -4,8 +4,8 @@
 
 #include "engine/packed_model.h"
 #include "engine/pool.h"
-#include "engine/tokenize.h"
 #include "kernels/elementwise.h"
+#include "model/tokenize.h"
 
 namespace akin::engine {
 namespace {
@@ -130,7 +130,7 @@ class StaticEncoder final : public Encoder {
 
   const model::Model model_;
   const EncoderInfo info_;
-  const TextTokenizer tokenizer_;
+  const model::TextTokenizer tokenizer_;
   ThreadPool pool_;
   Mat<float> rows_;                // [R, D]
   std::vector<uint32_t> mapping_;  // token -> row; empty: the same

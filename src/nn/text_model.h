@@ -100,7 +100,8 @@ class TextModel {
 };
 
 // core::Encoder over a TextModel: for evaluation while training, and for --device cuda. Shares the
-// model: not while a step runs.
+// model: not while a step runs. info().fingerprint is of the weights as they are now, so make a new
+// one after they changed. token_budget: tokens of a batch.
 std::unique_ptr<Encoder> make_torch_encoder(std::shared_ptr<TextModel> model, size_t token_budget);
 
 }  // namespace akin::nn

@@ -1,4 +1,4 @@
-#include "engine/tokenize.h"
+#include "model/tokenize.h"
 
 #include <algorithm>
 
@@ -6,7 +6,7 @@
 #include "text/prompted.h"
 #include "text/truncate.h"
 
-namespace akin::engine {
+namespace akin::model {
 namespace {
 
 constexpr size_t kTextsPerPiece = 64;
@@ -140,4 +140,29 @@ std::vector<uint32_t> TextTokenizer::count(std::span<const std::string_view> tex
   return counts;
 }
 
-}  // namespace akin::engine
+void TextTokenizer::token_offsets(std::string_view text, const EncodeOptions& options,
+                                  TokenVectors& vectors) const {
+  const std::string chosen = prompt(options, 0);
+  const text::Encoding encoding =
+      model_.tokenizer->encode_with_offsets(chosen + std::string(text), true);
+  const auto shift = static_cast<uint32_t>(chosen.size());
+  std::vector<uint32_t> begin = encoding.begin, end = encoding.end;
+  size_t first = 0, dropped = begin.size() - std::min(begin.size(), vectors.ids.size());
+  if (dropped > 0) {  // the same cut as cut_ids made
+    const size_t suffix = model_.tokenizer->suffix_ids().size();
+    first = options.truncate == Truncate::left ? model_.tokenizer->prefix_ids().size()
+                                               : begin.size() - suffix - dropped;
+    const auto cut = [&](std::vector<uint32_t>& v) {
+      v.erase(v.begin() + static_cast<ptrdiff_t>(first),
+              v.begin() + static_cast<ptrdiff_t>(first + dropped));
+    };
+    cut(begin);
+    cut(end);
+  }
+  for (size_t i = 0; i < begin.size(); ++i) {
+    vectors.begin.push_back(begin[i] > shift ? begin[i] - shift : 0);
+    vectors.end.push_back(end[i] > shift ? end[i] - shift : 0);
+  }
+}
+
+}  // namespace akin::model

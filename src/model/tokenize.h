@@ -1,4 +1,5 @@
 // Texts to packed token ids for one model: prompt in front, limit kept, counts of what was cut.
+// What every core::Encoder over a Model does before it computes.
 #pragma once
 
 #include <span>
@@ -11,12 +12,12 @@
 #include "core/token_batch.h"
 #include "model/model.h"
 
-namespace akin::engine {
+namespace akin::model {
 
 class TextTokenizer {
  public:
   // Both outlive this object.
-  TextTokenizer(const model::Model& model, const EncoderInfo& info) : model_(model), info_(info) {}
+  TextTokenizer(const Model& model, const EncoderInfo& info) : model_(model), info_(info) {}
 
   // One batch of all texts, in order; the pool's threads share the work. Fills report.texts,
   // tokens, truncated, invalid_utf8. Errors: too_long (truncate == error) naming the text, its
@@ -31,6 +32,10 @@ class TextTokenizer {
   // The prompt that goes before text number `index`.
   std::string prompt(const EncodeOptions& options, size_t index) const;
 
+  // Fills begin and end of vectors.ids, which are what tokenize() made of this one text.
+  void token_offsets(std::string_view text, const EncodeOptions& options,
+                     TokenVectors& vectors) const;
+
  private:
   struct Piece;
   void tokenize_piece(std::span<const std::string_view> texts, const EncodeOptions& options,
@@ -40,8 +45,8 @@ class TextTokenizer {
                 size_t* replaced) const;
   bool special() const { return model_.arch.kind == ModelKind::transformer; }
 
-  const model::Model& model_;
+  const Model& model_;
   const EncoderInfo& info_;
 };
 
-}  // namespace akin::engine
+}  // namespace akin::model
