@@ -15,7 +15,7 @@ namespace akin::eval::dense {
 struct CentreView {
   MatView<const float> rows;  // [K, D]
   const float* packed;        // [P][D][kPanel]
-  const float* norms;         // [P * kPanel] squared norms; infinity in the padding
+  const float* norms;  // [P * kPanel] squared norms, 64-byte aligned; infinity in the padding
 };
 
 // For i in [begin, end): labels[i] = the first c with the least norms[c] - 2 x[i] . rows[c], and

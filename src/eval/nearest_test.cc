@@ -24,16 +24,17 @@ Mat<float> noise(size_t rows, size_t dims, Rng& rng) {
 }
 
 struct Packed {
-  std::vector<float> values, norms;
+  AlignedArray<float> values, norms;
   explicit Packed(const Mat<float>& centres)
       : values(dense::panels_of(centres.rows()) * centres.cols() * dense::kPanel),
-        norms(dense::panels_of(centres.rows()) * dense::kPanel,
-              std::numeric_limits<float>::infinity()) {
+        norms(dense::panels_of(centres.rows()) * dense::kPanel) {
+    std::fill_n(values.data(), values.size(), 0.0F);
+    std::fill_n(norms.data(), norms.size(), std::numeric_limits<float>::infinity());
     for (size_t c = 0; c < centres.rows(); ++c) {
-      norms[c] = 0;
+      norms.data()[c] = 0;
       for (size_t k = 0; k < centres.cols(); ++k) {
-        values[dense::packed_at(k, c, centres.cols())] = centres(c, k);
-        norms[c] += centres(c, k) * centres(c, k);
+        values.data()[dense::packed_at(k, c, centres.cols())] = centres(c, k);
+        norms.data()[c] += centres(c, k) * centres(c, k);
       }
     }
   }
