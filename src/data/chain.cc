@@ -179,7 +179,8 @@ class Chain {
   // Shows a filter what a pass has left.
   void survey(Filter& filter, size_t pass, uint64_t records, const RepeatBits* repeats) const {
     const auto scan = [&](const std::function<void(const Record&, uint64_t row)>& f) {
-      WorkSource source(folder_.file(pass, "records"), records, {});
+      const ProgressSink silent;
+      WorkSource source(folder_.file(pass, "records"), records, silent);
       Batch batch;
       uint64_t row = 0;
       while (source.read(batch)) {

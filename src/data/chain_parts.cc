@@ -141,7 +141,7 @@ bool WorkSource::read(Batch &batch) {
   }
   batch.count = records;
   done_ += records;
-  if (progress_) progress_({"removing repeats", done_, total_, "records"});
+  if (progress_) progress_({"filtering", done_, total_, "records"});
   return true;
 }
 

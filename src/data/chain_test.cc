@@ -115,7 +115,7 @@ TEST(Chain, GoesOnBehindTheLastFinishedPassToTheSameBytes) {
   expect_error(ErrorKind::interrupted, "stopped", [&] { run_chain(options, stop_in("reading")); });
   EXPECT_FALSE(fs::exists(options.out + ".work"));
   expect_error(ErrorKind::interrupted, "stopped",
-               [&] { run_chain(options, stop_in("removing repeats")); });
+               [&] { run_chain(options, stop_in("filtering")); });
   EXPECT_TRUE(fs::exists(options.out + ".work"));
   EXPECT_FALSE(fs::exists(options.out));
 

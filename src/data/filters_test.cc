@@ -162,7 +162,7 @@ TEST(Contamination, SaysWhatIsWrong) {
 }
 
 TEST(Filters, AreListed) {
-  EXPECT_EQ(filter_infos().size(), 7U);
+  EXPECT_EQ(filter_infos().size(), 10U);
   expect_error(ErrorKind::usage, "normalise, length", [] { make_filter("nope", {}); });
 }
 

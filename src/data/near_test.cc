@@ -151,7 +151,7 @@ TEST(Near, GoesOnBehindEachPassToTheSameBytes) {
   for (const int n : {1, 2}) {
     int begun = 0;
     const auto stop = [&](const Progress& now) {
-      if (now.what == "removing repeats" && now.done == 1024 && ++begun == n) {
+      if (now.what == "filtering" && now.done == 1024 && ++begun == n) {
         throw Error(ErrorKind::interrupted, "stopped");
       }
     };

@@ -91,13 +91,35 @@ TEST(PrepCommand, SaysWhatIsWrong) {
   EXPECT_EQ(run({"prep", "--out", folder.file("x.jsonl")}).code, 2);
   const auto unknown = run({"prep", in, "--out", folder.file("x"), "--filters", "dedupe"});
   EXPECT_EQ(unknown.code, 2);
-  EXPECT_NE(unknown.err.find("normalise, length, language, overlap, dedup, near"), std::string::npos)
+  EXPECT_NE(unknown.err.find("normalise, length, language, overlap, dedup, near"),
+            std::string::npos)
       << unknown.err;
   EXPECT_EQ(run({"prep", folder.file("none.jsonl"), "--out", folder.file("x")}).code, 1);
   const auto list = run({"prep", "--list"});
   EXPECT_NE(list.out.find("contamination"), std::string::npos);
   const auto full = run({.arguments = {"prep", "--check", in}, .stdout_to = "/dev/full"});
   EXPECT_EQ(full.code, 1);
+}
+
+TEST(PrepCommand, FiltersLanguagesAndNearDuplicates) {
+  const TemporaryFolder folder;
+  const std::string answer = "The committee met on Thursday to discuss the budget of the coming ";
+  const auto in = folder.write(
+      "pairs.csv",
+      "query,positive\nwhat did the committee do on Thursday?," + answer + "year\n" +
+          "What did the committee do on Thursday?,\"" + answer + "year.\"\n" +
+          "what did the committee do on Thursday?,Der Ausschuss hat sich am Donnerstag "
+          "getroffen und beraten\n" +
+          "how many?," + answer + "year\n");
+  const auto out = folder.file("clean.jsonl");
+  const auto done = run({"prep", in, "--out", out, "--languages", "en", "--filters",
+                         "normalise,near,language", "--list-removed", "near,language"});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_NE(done.out.find("nearly equal 1"), std::string::npos) << done.out;
+  EXPECT_NE(done.out.find("positive in de 1"), std::string::npos) << done.out;
+  EXPECT_NE(done.out.find("kept: language not clear 1"), std::string::npos) << done.out;
+  EXPECT_EQ(run({"prep", in, "--out", out, "--filters", "consistency"}).code, 2);
+  EXPECT_EQ(run({"prep", in, "--out", out, "--languages", "english"}).code, 2);
 }
 
 TEST(PrepCommand, EndsInTheSameBytesAfterBeingKilled) {

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/load.h"
 #include "cli/terminal.h"
 #include "data/chain.h"
 #include "data/tally.h"
@@ -21,6 +22,8 @@ struct PrepOptions {
   data::FilterOptions filter;
   std::vector<std::string> list_removed = {"contamination"};
   size_t threads = 0;
+  ModelOptions model;
+  std::optional<std::string> query_prompt, document_prompt;
   bool check = false, list = false;
   template <typename Visitor>
   void fields(Visitor& v) {
@@ -66,6 +69,24 @@ struct PrepOptions {
       "contamination: their columns that hold texts, where the names are not known ones");
     v("eval-words=N", filter.eval_words,
       "contamination: words in a row that no evaluation text may share");
+    v("model=MODEL", model.model,
+      "similarity, consistency, margin: the model that judges: a folder, a shipped model, or "
+      "ORG/NAME in the Hugging Face cache");
+    v("dtype=TYPE", model.dtype, "precision of the model: f32 is exact, int8 is the fast path");
+    v("query-prompt=TEXT", query_prompt,
+      "what goes before each query for the model; default its own prompt for queries");
+    v("document-prompt=TEXT", document_prompt,
+      "what goes before each document for the model; default its own prompt for documents");
+    v("min-similarity=COSINE", filter.min_similarity,
+      "similarity: below this cosine of query and positive a pair goes; it depends on the model");
+    v("pool=N", filter.pool,
+      "consistency: passages of the same source that stand against the positive");
+    v("top=K", filter.top, "consistency: the place among them that the positive must reach");
+    v("seed=N", filter.seed, "consistency: which passages");
+    v("margin=DIFFERENCE", filter.margin,
+      "margin: by how much a negative must be less similar to the query than the positive");
+    v("keep-without-negatives", filter.keep_without_negatives,
+      "margin: keep records that have lost all their negatives, as pairs");
     v("list-removed=NAME", list_removed,
       "filters whose removals are listed in OUT.removed.jsonl; default contamination");
     v("report=FILE", report, "where the JSON report goes; default OUT.report.json");
@@ -197,6 +218,22 @@ void resolve(PrepOptions& options) {
   if (options.report.empty()) options.report = options.out + ".report.json";
 }
 
+// The encoder of --model with the prompts of each side; null when no filter asks one.
+std::unique_ptr<Encoder> open_encoder(PrepOptions& options, Context& context) {
+  if (options.model.model.empty()) return nullptr;
+  options.model.threads = options.threads;
+  auto encoder = load_encoder(options.model);
+  EncodeFlags flags;
+  flags.truncate = Truncate::right;
+  flags.prompt = options.query_prompt;
+  options.filter.query_encoding = encode_options(flags, Side::query, encoder->info(), context);
+  flags.prompt = options.document_prompt;
+  options.filter.document_encoding =
+      encode_options(flags, Side::document, encoder->info(), context);
+  options.filter.encoder = encoder.get();
+  return encoder;
+}
+
 int run(PrepOptions& options, Context& context) {
   if (options.list) {
     print_filters(context);
@@ -206,6 +243,7 @@ int run(PrepOptions& options, Context& context) {
     throw_error(ErrorKind::usage, "FILE", "no input is named; see akin help prep");
   }
   resolve(options);
+  const auto encoder = open_encoder(options, context);
   data::ChainOptions chain;
   chain.inputs = options.inputs;
   chain.read = options.read;

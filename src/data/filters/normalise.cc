@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "data/filter.h"
+#include "data/negatives.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 
@@ -71,24 +72,10 @@ class Normalise final : public RecordFilter {
       emptied = emptied || negative.empty();
     }
     if (emptied) {
-      drop_empty_negatives(record);
+      keep_negatives(record, [&](size_t i) { return !record.negatives[i].empty(); });
       changed = true;
     }
     return {.changed = changed};
-  }
-
- private:
-  static void drop_empty_negatives(Record& record) {
-    const bool scored = record.scores.size() == 1 + record.negatives.size();
-    size_t kept = 0;
-    for (size_t i = 0; i < record.negatives.size(); ++i) {
-      if (record.negatives[i].empty()) continue;
-      if (scored) record.scores[1 + kept] = record.scores[1 + i];
-      if (kept != i) record.negatives[kept] = std::move(record.negatives[i]);
-      ++kept;
-    }
-    record.negatives.resize(kept);
-    if (scored) record.scores.resize(1 + kept);
   }
 };
 
