@@ -132,7 +132,8 @@ HWY_INLINE V activate_f32(D d, V x, Activation activation, const GeluTable& tabl
   return x;
 }
 
-// An activation and its derivative at x.
+// An activation and its derivative at x. 1 - sigmoid is taken as e / (1 + e), which keeps its
+// relative accuracy.
 template <class V>
 struct ActivationSlope {
   V value, slope;
@@ -158,23 +159,23 @@ HWY_INLINE ActivationSlope<V> activation_slope(D d, V x, Activation activation,
     case Activation::gelu_tanh: {
       const V x2 = hn::Mul(x, x), c = hn::Set(d, 1.5957691216057308F);
       const V y = hn::Mul(hn::Mul(x, hn::MulAdd(x2, hn::Set(d, 0.044715F), one)), c);
-      const V s = sigmoid_f32(d, y);
+      const V e = exp_f32(d, hn::Neg(y)), s = hn::Div(one, hn::Add(one, e));
       const V dy = hn::Mul(hn::MulAdd(x2, hn::Set(d, 3 * 0.044715F), one), c);
-      return {hn::Mul(x, s), hn::MulAdd(hn::Mul(x, dy), hn::Mul(s, hn::Sub(one, s)), s)};
+      return {hn::Mul(x, s), hn::MulAdd(hn::Mul(x, dy), hn::Mul(s, hn::Mul(e, s)), s)};
     }
     case Activation::relu:
       return {hn::ZeroIfNegative(x), hn::IfThenElse(hn::Gt(x, zero), one, zero)};
     case Activation::silu: {
-      const V s = sigmoid_f32(d, x), value = hn::Mul(x, s);
-      return {value, hn::MulAdd(value, hn::Sub(one, s), s)};
+      const V e = exp_f32(d, hn::Neg(x)), s = hn::Div(one, hn::Add(one, e)), value = hn::Mul(x, s);
+      return {value, hn::MulAdd(value, hn::Mul(e, s), s)};
     }
     case Activation::tanh: {
       const V t = tanh_f32(d, x);
       return {t, hn::NegMulAdd(t, t, one)};
     }
     case Activation::sigmoid: {
-      const V s = sigmoid_f32(d, x);
-      return {s, hn::Mul(s, hn::Sub(one, s))};
+      const V e = exp_f32(d, hn::Neg(x)), s = hn::Div(one, hn::Add(one, e));
+      return {s, hn::Mul(s, hn::Mul(e, s))};
     }
     case Activation::identity:
       break;

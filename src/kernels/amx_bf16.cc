@@ -163,12 +163,68 @@ AKIN_AMX_TARGET void amx_bf16_pack_panel_transposed(uint8_t* panels, size_t pane
   }
 }
 
+namespace {
+
+// Up to 32 x 32 of y. A whole block's sums start at the bias or at what y holds, and go straight to
+// y; others, and activations, pass through scratch and the epilogue.
+AKIN_AMX_TARGET void run_block(const MatmulArgs& args, const Block& block, const uint8_t* a,
+                               size_t tile_row, const uint8_t* b, size_t begin, size_t count,
+                               bool last, uint8_t* scratch) {
+  const bool whole = block.rows == kRowBlock && block.cols == kAmxPanelCols &&
+                     args.epilogue.kind != EpilogueKind::activate;
+  float* y = args.y + block.row * args.y_stride + block.col;
+  const size_t row_bytes = args.y_stride * sizeof(float);
+  float* below = y + kTileRows * args.y_stride;
+  if (!whole) {
+    if (begin == 0) {
+      zero_sums();
+    } else {
+      load_sums(scratch);
+    }
+  } else if (begin > 0 || args.epilogue.kind == EpilogueKind::add) {
+    _tile_loadd(0, y, row_bytes);
+    _tile_loadd(1, y + 16, row_bytes);
+    _tile_loadd(2, below, row_bytes);
+    _tile_loadd(3, below + 16, row_bytes);
+  } else {
+    const float* bias = args.bias + block.col;  // the same line for every row
+    _tile_loadd(0, bias, 0);
+    _tile_loadd(1, bias + 16, 0);
+    _tile_loadd(2, bias, 0);
+    _tile_loadd(3, bias + 16, 0);
+  }
+  multiply_blocks(a, a + tile_row, b, count);
+  if (whole) {
+    _tile_stored(0, y, row_bytes);
+    _tile_stored(1, y + 16, row_bytes);
+    _tile_stored(2, below, row_bytes);
+    _tile_stored(3, below + 16, row_bytes);
+    return;
+  }
+  store_sums(scratch);
+  if (last) simd_epilogue_f32(args, block, reinterpret_cast<const float*>(scratch), kAmxPanelCols);
+}
+
+// y += bias, row by row: what run_block leaves out when it starts from y.
+void add_bias(const MatmulArgs& args) {
+  const size_t cols = args.n / kAmxPanelCols * kAmxPanelCols;
+  const size_t rows = args.row_begin + (args.row_end - args.row_begin) / kRowBlock * kRowBlock;
+  if (std::all_of(args.bias, args.bias + cols, [](float b) { return b == 0; })) return;
+  for (size_t r = args.row_begin; r < rows; ++r) {
+    float* y = args.y + r * args.y_stride;
+    for (size_t c = 0; c < cols; ++c) y[c] += args.bias[c];
+  }
+}
+
+}  // namespace
+
 AKIN_AMX_TARGET void amx_matmul_bf16(const MatmulArgs& args) {
   constexpr size_t kL1Blocks = 14;  // of a panel, 28 KB: they stay in L1 while all rows pass
   const size_t blocks = depth_blocks(args.k), tile_row = blocks * kTileBytes,
                pieces = (blocks + kL1Blocks - 1) / kL1Blocks,
                piece = (blocks + pieces - 1) / pieces,
                row_blocks = (args.row_end - args.row_begin + kRowBlock - 1) / kRowBlock;
+  if (args.epilogue.kind == EpilogueKind::add) add_bias(args);
   const TileScope tiles(kTileRows);
   thread_local AlignedArray<uint8_t> scratch;
   scratch.ensure(row_blocks * kBlockBytes);
@@ -180,21 +236,12 @@ AKIN_AMX_TARGET void amx_matmul_bf16(const MatmulArgs& args) {
       const uint8_t* next = b + (begin + count) * kColumnStep;
       const size_t share = (count * kColumnStep / kCacheLine + row_blocks - 1) / row_blocks;
       for (size_t r = 0; r < row_blocks; ++r, next += share * kCacheLine) {
-        uint8_t* sums = scratch.data() + (pieces == 1 ? 0 : r) * kBlockBytes;
-        const uint8_t* a =
-            args.x + (args.row_begin / kTileRows + 2 * r) * tile_row + begin * kTileBytes;
         prefetch_far(next, share);
-        if (begin == 0) {
-          zero_sums();
-        } else {
-          load_sums(sums);
-        }
-        multiply_blocks(a, a + tile_row, b + begin * kColumnStep, count);
-        store_sums(sums);
-        if (begin + count < blocks) continue;
         const size_t row = args.row_begin + r * kRowBlock;
-        simd_epilogue_f32(args, {row, std::min(kRowBlock, args.row_end - row), col, cols},
-                          reinterpret_cast<const float*>(sums), kAmxPanelCols);
+        const uint8_t* a = args.x + row / kTileRows * tile_row + begin * kTileBytes;
+        run_block(args, {row, std::min(kRowBlock, args.row_end - row), col, cols}, a, tile_row,
+                  b + begin * kColumnStep, begin, count, begin + count == blocks,
+                  scratch.data() + r * kBlockBytes);
       }
     }
   }

@@ -20,8 +20,8 @@ void rms_norm_backward(MatView<const float> x, const float* gamma, float eps,
 
 // y = act(x).
 void activation_forward(MatView<const float> x, Activation activation, MatView<float> y);
-// At y = act(x): writes y again and dx = dy * act'(x), which may be dy. act' is within 4e-7 of the
-// derivative (gelu_tanh: 1e-6).
+// At y = act(x): writes y again and dx = dy * act'(x), which may be dy. act' is within 1e-6 of the
+// derivative.
 void activation_backward(MatView<const float> x, Activation activation, MatView<const float> dy,
                          MatView<float> y, MatView<float> dx);
 // At y = act(gate) * up, x = [gate, up] [T, 2 F]: writes y again and dx [T, 2 F].

@@ -19,6 +19,8 @@ struct MatmulArgs {
   const int32_t* w_sums = nullptr;  // VNNI: [N padded]
   const float* bias = nullptr;      // [N padded]
   size_t n = 0, k = 0;
+  size_t depth = 128;  // simd_f32: K at a time, so that a panel's piece stays in L1; sums are added
+                       // in these pieces
   size_t row_begin = 0, row_end = 0, panel_begin = 0, panel_end = 0;
   Epilogue epilogue;
   float* y = nullptr;

@@ -29,7 +29,6 @@ constexpr size_t kTileRowsMax = 12;  // 24 sums, 2 columns, 1 broadcast of 32 re
 #else
 constexpr size_t kTileRowsMax = 6;  // 12 + 2 + 1 of 16 registers
 #endif
-constexpr size_t kDepthChunk = 128;   // K at a time, so that a panel's piece stays in L1
 constexpr size_t kAheadBytes = 4096;  // of weights, asked for before they are read
 
 constexpr bool kVnni = HWY_TARGET == HWY_AVX3_DL && HWY_ARCH_X86;
@@ -156,8 +155,8 @@ void matmul_f32_as(const MatmulArgs& args) {
   thread_local AlignedArray<float> scratch;
   scratch.ensure((args.row_end - args.row_begin) * cols);
   for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
-    for (size_t k = 0; k < args.k; k += kDepthChunk) {
-      const size_t depth = HWY_MIN(kDepthChunk, args.k - k);
+    for (size_t k = 0; k < args.k; k += args.depth) {
+      const size_t depth = HWY_MIN(args.depth, args.k - k);
       const float* piece = w + (panel * args.k + k) * cols;
       for (size_t row = args.row_begin; row < args.row_end;) {
         const size_t rows = HWY_MIN(kTileRowsMax, args.row_end - row);

@@ -10,27 +10,49 @@
 namespace akin::kernels {
 namespace {
 
-// [K, M] to tiles of `tile` columns: [M / tile][K][tile], zeros past M.
-void tile_columns(MatView<const float> a, size_t tile, float* out) {
-  const size_t whole = a.cols() / tile * tile;
+constexpr size_t kDepthMost = 192;  // of K at a time: 24 KB of a panel, and as little of A as fits
+
+// K in equal pieces.
+size_t depth_piece(size_t k) {
+  const size_t pieces = std::max<size_t>(1, (k + kDepthMost - 1) / kDepthMost);
+  return std::max<size_t>(1, (k + pieces - 1) / pieces);
+}
+
+// [K, M] to tiles of columns: [M / kTile][K][kTile], zeros past M. A template, so that a copy is a
+// few moves.
+template <size_t kTile>
+void tile_columns(MatView<const float> a, float* out) {
+  const size_t whole = a.cols() / kTile * kTile;
   for (size_t k = 0; k < a.rows(); ++k) {
     const float* row = a.row(k);
-    for (size_t m = 0; m < whole; m += tile)
-      std::copy_n(row + m, tile, out + m * a.rows() + k * tile);
+    for (size_t m = 0; m < whole; m += kTile)
+      std::memcpy(out + m * a.rows() + k * kTile, row + m, kTile * sizeof(float));
     if (whole == a.cols()) continue;
-    float* last = out + whole * a.rows() + k * tile;
-    std::fill(std::copy(row + whole, row + a.cols(), last), last + tile, 0.0F);
+    float* last = out + whole * a.rows() + k * kTile;
+    std::fill(std::copy(row + whole, row + a.cols(), last), last + kTile, 0.0F);
+  }
+}
+
+void tile_columns(MatView<const float> a, size_t tile, float* out) {
+  if (tile == 12) return tile_columns<12>(a, out);
+  AKIN_CHECK(tile == 6);
+  tile_columns<6>(a, out);
+}
+
+template <size_t kCols>
+void pack_whole_panel(std::span<const float* const> rows, size_t col, float* out) {
+  for (const float* row : rows) {
+    std::memcpy(out, row + col, kCols * sizeof(float));
+    out += kCols;
   }
 }
 
 void pack_panel(std::span<const float* const> rows, size_t col, size_t cols, size_t panel_cols,
                 float* out) {
+  if (cols == 32 && panel_cols == 32) return pack_whole_panel<32>(rows, col, out);
+  if (cols == 16 && panel_cols == 16) return pack_whole_panel<16>(rows, col, out);
   for (const float* row : rows) {
-    if (cols == panel_cols) {
-      std::copy_n(row + col, panel_cols, out);
-    } else {
-      std::fill(std::copy_n(row + col, cols, out), out + panel_cols, 0.0F);
-    }
+    std::fill(std::copy_n(row + col, cols, out), out + panel_cols, 0.0F);
     out += panel_cols;
   }
 }
@@ -146,6 +168,7 @@ void RightOperand::multiply(const LeftOperand& a, Epilogue epilogue, MatView<flo
   args.bias = bias_.data();
   args.n = cols_;
   args.k = depth_;
+  args.depth = depth_piece(depth_);
   args.row_end = a.rows_;
   args.panel_end = panels();
   args.epilogue = epilogue;
