@@ -75,13 +75,18 @@ HWY_INLINE void gradient_row(const AttentionGradientArgs& args, size_t head, con
 
 // d_out.out of every row: what all weights of a row share.
 void row_levels(const AttentionGradientArgs& args, size_t head, float* levels) {
-  const size_t d = args.forward.head_dim, col = head * d;
+  const DF d;
+  const size_t lanes = hn::Lanes(d), head_dim = args.forward.head_dim, col = head * head_dim;
   for (size_t i = 0; i < args.d_out.rows(); ++i) {
     const float* a = args.d_out.row(i) + col;
     const float* b = args.forward.out.row(i) + col;
-    float sum = 0;
-    for (size_t c = 0; c < d; ++c) sum += a[c] * b[c];
-    levels[i] = sum;
+    VF sum = hn::Zero(d);
+    for (size_t c = 0; c < head_dim; c += lanes) {
+      const VF product = hn::Mul(hn::LoadU(d, a + c), hn::LoadU(d, b + c));
+      const auto own = hn::FirstN(d, HWY_MIN(lanes, head_dim - c));
+      sum = hn::Add(sum, hn::IfThenElseZero(own, product));
+    }
+    levels[i] = hn::GetLane(hn::SumOfLanes(d, sum));
   }
 }
 

@@ -11,25 +11,19 @@
 #include <hwy/highway.h>
 
 #include "kernels/dropout-inl.h"
+#include "kernels/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace akin::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-void drop_row(const Dropout& dropout, uint32_t first, float* x, size_t n) {
-  const hn::CappedTag<float, 16> d;
-  const size_t lanes = hn::Lanes(d);
-  size_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    hn::StoreU(drop_f32(d, hn::LoadU(d, x + i), dropout, first + static_cast<uint32_t>(i)), d,
-               x + i);
-  }
-  const hn::CappedTag<float, 1> one;
-  for (; i < n; ++i) {
-    hn::StoreU(drop_f32(one, hn::LoadU(one, x + i), dropout, first + static_cast<uint32_t>(i)), one,
-               x + i);
-  }
+void drop_row(const Dropout& dropout, uint32_t first, const float* x, const float* residual,
+              float* out, size_t n) {
+  for_lanes(n, [&](auto d, size_t i) HWY_ATTR {
+    const auto kept = drop_f32(d, hn::LoadU(d, x + i), dropout, first + static_cast<uint32_t>(i));
+    hn::StoreU(residual == nullptr ? kept : hn::Add(kept, hn::LoadU(d, residual + i)), d, out + i);
+  });
 }
 
 }  // namespace akin::kernels::HWY_NAMESPACE
@@ -61,8 +55,9 @@ float dropout_factor(const Dropout& dropout, uint32_t element) {
   return (h ^ h >> 16) < dropout.threshold ? 0.0F : dropout.scale;
 }
 
-void apply_dropout(const Dropout& dropout, uint32_t first, std::span<float> x) {
-  if (dropout.active()) HWY_DYNAMIC_DISPATCH(drop_row)(dropout, first, x.data(), x.size());
+void apply_dropout(const Dropout& dropout, uint32_t first, std::span<const float> x,
+                   const float* residual, float* out) {
+  HWY_DYNAMIC_DISPATCH(drop_row)(dropout, first, x.data(), residual, out, x.size());
 }
 
 }  // namespace akin::kernels

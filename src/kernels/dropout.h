@@ -28,7 +28,8 @@ float dropout_factor(const Dropout& dropout, uint32_t element);
 // the halves of the key go in before each round.
 inline constexpr uint32_t kDropoutFirst = 0x7FEB352DU, kDropoutSecond = 0x846CA68BU;
 
-// x[i] *= factor(first + i).
-void apply_dropout(const Dropout& dropout, uint32_t first, std::span<float> x);
+// out[i] = x[i] * factor(first + i), plus residual[i] unless that is null. All may be the same.
+void apply_dropout(const Dropout& dropout, uint32_t first, std::span<const float> x,
+                   const float* residual, float* out);
 
 }  // namespace akin::kernels

@@ -169,11 +169,13 @@ TEST_P(GradientsOnEveryIsa, Sums) {
 
 TEST_P(GradientsOnEveryIsa, DropoutIsItsScalarForm) {
   const Dropout dropout = make_dropout(0.3, dropout_key(7, 3, 1, 2));
-  std::vector<float> x(1003, 2.0F);
-  apply_dropout(dropout, 5, x);
+  std::vector<float> x(1003, 2.0F), sum(1003), residual(1003, 1.0F);
+  apply_dropout(dropout, 5, x, residual.data(), sum.data());
+  apply_dropout(dropout, 5, x, nullptr, x.data());
   size_t dropped = 0;
   for (size_t i = 0; i < x.size(); ++i) {
     EXPECT_EQ(x[i], 2 * dropout_factor(dropout, static_cast<uint32_t>(5 + i)));
+    EXPECT_EQ(sum[i], x[i] + 1);
     dropped += x[i] == 0 ? 1 : 0;
   }
   EXPECT_NEAR(static_cast<double>(dropped), 301, 60);

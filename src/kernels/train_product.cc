@@ -19,17 +19,22 @@ size_t depth_piece(size_t k) {
 }
 
 // [K, M] to tiles of columns: [M / kTile][K][kTile], zeros past M. A template, so that a copy is a
-// few moves.
+// few moves; a few tiles at a time, so that the places written to lie in a few pages.
 template <size_t kTile>
 void tile_columns(MatView<const float> a, float* out) {
-  const size_t whole = a.cols() / kTile * kTile;
-  for (size_t k = 0; k < a.rows(); ++k) {
-    const float* row = a.row(k);
-    for (size_t m = 0; m < whole; m += kTile)
-      std::memcpy(out + m * a.rows() + k * kTile, row + m, kTile * sizeof(float));
-    if (whole == a.cols()) continue;
-    float* last = out + whole * a.rows() + k * kTile;
-    std::fill(std::copy(row + whole, row + a.cols(), last), last + kTile, 0.0F);
+  constexpr size_t kStep = 4 * kTile;
+  const size_t depth = a.rows(), whole = a.cols() / kTile * kTile;
+  for (size_t begin = 0; begin < whole; begin += kStep) {
+    const size_t end = std::min(begin + kStep, whole);
+    for (size_t k = 0; k < depth; ++k) {
+      const float* row = a.row(k);
+      for (size_t m = begin; m < end; m += kTile)
+        std::memcpy(out + m * depth + k * kTile, row + m, kTile * sizeof(float));
+    }
+  }
+  for (size_t k = 0; k < depth && whole < a.cols(); ++k) {
+    float* last = out + whole * depth + k * kTile;
+    std::fill(std::copy(a.row(k) + whole, a.row(k) + a.cols(), last), last + kTile, 0.0F);
   }
 }
 

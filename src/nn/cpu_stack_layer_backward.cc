@@ -1,7 +1,6 @@
 // One layer of the training stack, backward: layer_forward's steps in reverse. Cheap things (norms,
 // activations) are computed again instead of kept.
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/elementwise.h"
 #include "kernels/gradients.h"
@@ -46,9 +45,8 @@ void add_weight_gradients(Scratch& scratch, kernels::ProductNumbers numbers, con
 // The gradient of what dropout was applied to: d itself, or masked in `to`.
 MatView<const float> masked(const StepContext& context, const Layer& layer, DropoutSite site,
                             MatView<const float> d, MatView<float> to) {
-  if (!dropout_on(context) || context.model.options.dropout == 0) return d;
-  std::memcpy(to.data(), d.data(), d.rows() * d.cols() * sizeof(float));
-  drop_rows(context, layer.index, site, to);
+  if (!hidden_dropout(context)) return d;
+  drop_rows(context, layer.index, site, d, {}, to);
   return to;
 }
 

@@ -28,14 +28,13 @@ void add_product(const StepContext& context, const Layer& layer, const Linear& l
                  DropoutSite site, MatView<const float> in, MatView<const float> residual,
                  Scratch& scratch, MatView<float> out) {
   const StackModel& model = context.model;
-  if (!dropout_on(context) || model.options.dropout == 0) {
+  if (!hidden_dropout(context)) {
     copy(residual, out);
     multiply(scratch, model.numbers, linear, in, EpilogueKind::add, out);
     return;
   }
   multiply(scratch, model.numbers, linear, in, EpilogueKind::store, out);
-  drop_rows(context, layer.index, site, out);
-  kernels::add_rows(out, residual, out);
+  drop_rows(context, layer.index, site, out, residual, out);
 }
 
 void attend(const StepContext& context, const Layer& layer, const LayerKeep& keep,

@@ -147,9 +147,12 @@ class BlockPool {
 enum class DropoutSite : uint8_t { embeddings, attention_output, ffn_output, attention_weights };
 kernels::Dropout text_dropout(const StepContext& context, double p, size_t text, size_t layer,
                               DropoutSite site);
-// The mask of every text, over rows of the micro-batch. Nothing when dropout is off.
-void drop_rows(const StepContext& context, size_t layer, DropoutSite site, MatView<float> x);
-bool dropout_on(const StepContext& context);
+// out = x under the masks of every text, plus residual unless that is empty; rows of the
+// micro-batch, dense. All three may be the same. Only with hidden_dropout().
+void drop_rows(const StepContext& context, size_t layer, DropoutSite site, MatView<const float> x,
+               MatView<const float> residual, MatView<float> out);
+// Whether embeddings and the outputs of a layer's halves are dropped in this pass.
+bool hidden_dropout(const StepContext& context);
 
 void norm_forward(const StackModel& model, const Norm& norm, MatView<const float> x,
                   MatView<float> out);

@@ -29,23 +29,27 @@ class Cutter {
 
 }  // namespace
 
-bool dropout_on(const StepContext& context) { return context.dropout_seed != 0; }
+bool hidden_dropout(const StepContext& context) {
+  return context.dropout_seed != 0 && context.model.options.dropout > 0;
+}
 
 kernels::Dropout text_dropout(const StepContext& context, double p, size_t text, size_t layer,
                               DropoutSite site) {
-  if (!dropout_on(context) || p == 0) return {};
+  if (context.dropout_seed == 0 || p == 0) return {};
   return kernels::make_dropout(
       p, kernels::dropout_key(context.dropout_seed, context.first_text + text, layer,
                               static_cast<uint64_t>(site)));
 }
 
-void drop_rows(const StepContext& context, size_t layer, DropoutSite site, MatView<float> x) {
-  const double p = context.model.options.dropout;
-  if (!dropout_on(context) || p == 0) return;
+void drop_rows(const StepContext& context, size_t layer, DropoutSite site, MatView<const float> x,
+               MatView<const float> residual, MatView<float> out) {
   for (size_t text = context.micro.text_begin; text < context.micro.text_end; ++text) {
-    const kernels::Dropout dropout = text_dropout(context, p, text, layer, site);
-    kernels::apply_dropout(dropout, 0,
-                           {x.row(context.text_row(text)), context.text_length(text) * x.cols()});
+    const size_t row = context.text_row(text), length = context.text_length(text);
+    if (length == 0) continue;
+    const kernels::Dropout dropout =
+        text_dropout(context, context.model.options.dropout, text, layer, site);
+    kernels::apply_dropout(dropout, 0, {x.row(row), length * x.cols()},
+                           residual.empty() ? nullptr : residual.row(row), out.row(row));
   }
 }
 
@@ -157,12 +161,13 @@ void embed_forward(const StepContext& context, MatView<float> x) {
     }
   }
   if (model.embedding_norm.present()) norm_forward(model, model.embedding_norm, sums, x);
-  drop_rows(context, 0, DropoutSite::embeddings, x);
+  if (hidden_dropout(context)) drop_rows(context, 0, DropoutSite::embeddings, x, {}, x);
 }
 
 void embed_backward(const StepContext& context, const Sink& sink, Scratch& scratch) {
   const StackModel& model = context.model;
-  drop_rows(context, 0, DropoutSite::embeddings, scratch.d);
+  if (hidden_dropout(context))
+    drop_rows(context, 0, DropoutSite::embeddings, scratch.d, {}, scratch.d);
   if (model.embedding_norm.present()) {
     norm_backward(model, model.embedding_norm, sink, context.micro.embedded, scratch.d, scratch.d);
   }
