@@ -255,7 +255,7 @@ void UnigramEm::prune(size_t keep) {
                    [&](uint32_t a, uint32_t b) { return losses[a] > losses[b]; });
   std::vector<uint8_t> kept(pieces_.size(), 0);
   for (size_t r = 0; r < order.size(); ++r) {
-    kept[order[r]] = r < characters || (r < keep && losses[order[r]] >= 0) ? 1 : 0;
+    kept[order[r]] = r < std::max(keep, characters) ? 1 : 0;
   }
   keep_only(kept);
 }

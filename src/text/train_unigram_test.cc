@@ -172,7 +172,7 @@ TEST(TrainEm, ExpectationByHand) {
 TEST(TrainUnigram, FindsTheWords) {
   const auto counts = count(bilingual_texts());
   const auto trained = train_unigram(counts.words, options_for(90));
-  EXPECT_EQ(trained.pieces.size(), 90U);
+  EXPECT_EQ(trained.pieces.size(), 90U);  // exactly as many as were asked for
   const auto pieces = texts_of(trained);
   for (const char* word :
        {"▁the", "▁learning", "▁network", "▁cat", "▁Python", "人工智能", "学习"}) {
