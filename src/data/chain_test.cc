@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "data/first_keys.h"
+#include "data/report_html.h"
 #include "store/test_files.h"
 
 namespace akin::data {
@@ -161,6 +162,26 @@ TEST(Chain, RunsWithoutFiltersAndWithoutRecords) {
   options = options_for(folder, folder.put("none.csv", "query,positive\n"), 2);
   EXPECT_EQ(run_chain(options, {})["records_out"], 0);
   EXPECT_EQ(read_file(options.out), "");
+}
+
+TEST(Chain, ReportIsAPageThatShowsHostileTextAsText) {
+  const TempFolder folder;
+  ChainOptions options = options_for(
+      folder,
+      folder.put("in.jsonl",
+                 "{\"query\":\"<script>alert('x')</script>\",\"positive\":\"a & b\"}\n"
+                 "{\"query\":\"<Script>alert('x')</Script>\",\"positive\":\"a & b\"}\n"),
+      1);
+  const auto report = run_chain(options, {});
+  EXPECT_EQ(report["lengths"]["in"]["query"][5], 2);  // 27 characters
+  EXPECT_EQ(report["lengths"]["out"]["query"][5], 1);
+  const std::string page = report_html(report);
+  EXPECT_EQ(page.find("<script"), std::string::npos);
+  EXPECT_EQ(page.find("<Script"), std::string::npos);
+  EXPECT_NE(page.find("&lt;Script&gt;alert(&#39;x&#39;)&lt;/Script&gt;"), std::string::npos);
+  EXPECT_NE(page.find("a &amp; b"), std::string::npos);
+  EXPECT_NE(page.find("dedup: repeated"), std::string::npos);
+  expect_error(ErrorKind::bad_format, "report", [] { (void)report_html({{"inputs", 3}}); });
 }
 
 TEST(Chain, PreviewGivesTheFirstThatStay) {

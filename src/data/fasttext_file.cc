@@ -110,7 +110,7 @@ class FastTextReader {
       const auto from = take<int32_t>("the pruned n-grams"),
                  to = take<int32_t>("the pruned n-grams");
       in_range(to, 0, pruned - 1, "a pruned n-gram's row");
-      out.kept.emplace(static_cast<uint32_t>(from), static_cast<uint32_t>(to));
+      out.kept.add(uint64_t{static_cast<uint32_t>(from)} + 1, static_cast<uint32_t>(to));
     }
     kept_rows_ = static_cast<uint64_t>(pruned < 0 ? out.bucket : pruned);
   }

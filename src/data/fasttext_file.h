@@ -14,6 +14,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "data/hash_map.h"
+
 namespace akin::data {
 
 // A matrix that is stored plainly or product-quantised; row() gives floats either way.
@@ -44,9 +46,9 @@ struct FastTextFile {
   uint32_t word_count = 0;
   std::vector<std::string> labels;
   std::vector<int64_t> label_counts;
-  bool pruned = false;                          // only the n-grams of `kept` have a row
-  std::unordered_map<uint32_t, uint32_t> kept;  // bucket -> row behind the words
-  FastTextMatrix input, output;                 // [V + B or kept, D], [L, D]
+  bool pruned = false;           // only the n-grams of `kept` have a row
+  HashMap kept;                  // bucket + 1 -> row behind the words
+  FastTextMatrix input, output;  // [V + B or kept, D], [L, D]
 };
 
 // Errors: not_found, io, bad_format; unsupported (not a classifier, another version).

@@ -27,7 +27,7 @@ struct FilterOptions {
   double language_confidence = 0.5;       // language: below this nobody can tell
   bool drop_unsure = false;               // language: remove texts of which nobody can tell
   double near_similarity = 0.8;           // near: Jaccard similarity of query and of positive
-  uint64_t near_words = 2;                // near: words of a shingle
+  uint64_t near_words = 1;                // near: words of a shingle
   std::vector<std::string> eval_texts;    // contamination: files or folders
   std::vector<std::string> eval_columns;  // contamination: empty: by known names
   uint64_t eval_words = 13;               // contamination: words in a row that may not be shared

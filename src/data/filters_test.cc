@@ -49,6 +49,10 @@ TEST(Fold, LowersAndJoinsWhiteSpace) {
   EXPECT_EQ(folded("\xC3\x84\xC2\xA0\xE3\x80\x80Z"), "\xC3\xA4 z");  // Ä, two spaces of Unicode
   EXPECT_EQ(folded("\xE4\xBD\xA0 \xE5\xA5\xBD"), "\xE4\xBD\xA0 \xE5\xA5\xBD");
   EXPECT_EQ(folded(" \n"), "");
+  EXPECT_EQ(folded("Stra\xC3\x9F"
+                   "e"),
+            folded("STRASSE"));
+  EXPECT_EQ(folded("\xCF\x83\xCF\x82"), folded("\xCE\xA3\xCE\xA3"));  // both small sigmas
   std::string grows = "x";  // a dotted capital I takes two bytes, in lower case three
   for (int i = 0; i < 100; ++i) grows += "\xC4\xB0";
   EXPECT_EQ(folded(grows).size(), 301U);

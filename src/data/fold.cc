@@ -1,5 +1,8 @@
-// See fold.h. ASCII and the common ideographs take short ways round the Unicode tables.
+// See fold.h. Case as Unicode folds it. ASCII and the common ideographs take short ways round the
+// Unicode tables.
 #include "data/fold.h"
+
+#include <utf8proc.h>
 
 #include <array>
 
@@ -27,6 +30,23 @@ constexpr bool ascii_word(char c) {
 // Ideographs of the basic plane: no case, no white space, a word each.
 constexpr bool common_ideograph(char32_t c) { return c >= 0x3400 && c <= 0x9FFF; }
 
+constexpr size_t kMostFolded = 4;
+
+// Full case folding of Unicode: one form for a sharp s and for SS, which lower case
+// does not give.
+size_t fold_case(char32_t c, char32_t* out) {
+  utf8proc_int32_t folded[kMostFolded];
+  int boundary = 0;
+  const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), folded, kMostFolded,
+                                             UTF8PROC_CASEFOLD, &boundary);
+  if (count < 0 || count > static_cast<utf8proc_ssize_t>(kMostFolded)) {
+    out[0] = c;
+    return 1;
+  }
+  for (utf8proc_ssize_t i = 0; i < count; ++i) out[i] = static_cast<char32_t>(folded[i]);
+  return static_cast<size_t>(count);
+}
+
 enum class Class : uint8_t { separator, letter, alone };
 
 Class class_of(char32_t c) {
@@ -40,7 +60,7 @@ Class class_of(char32_t c) {
 
 // Every byte is written and counts unless it is a space behind a space: no branch for each word.
 void append_folded(std::string_view text, std::string& out) {
-  constexpr size_t kMostGrowth = 12;  // three characters of four bytes for one
+  constexpr size_t kMostGrowth = 16;  // four characters of four bytes for one
   const size_t begin = out.size();
   out.resize(begin + text.size() + kMostGrowth);
   char* bytes = out.data();  // a local: stores of char may alias anything else
@@ -70,9 +90,9 @@ void append_folded(std::string_view text, std::string& out) {
       at += static_cast<size_t>(last != ' ');
       last = ' ';
     } else {
-      char32_t lower[3];
-      const uint32_t count = text::to_lower(c, lower);
-      for (uint32_t i = 0; i < count; ++i) at += text::encode_utf8(lower[i], bytes + at);
+      char32_t folded[kMostFolded];
+      const size_t count = fold_case(c, folded);
+      for (size_t i = 0; i < count; ++i) at += text::encode_utf8(folded[i], bytes + at);
       last = 0;
     }
   }

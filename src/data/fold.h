@@ -1,5 +1,5 @@
-// Text as comparisons see it: folded (lower case, white space runs to one space) and as words. Not
-// the normalise filter, which changes what is kept. Input is valid UTF-8.
+// Text as comparisons see it: folded (case as Unicode folds it, white space runs to one space) and
+// as words. Not the normalise filter, which changes what is kept. Input is valid UTF-8.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace akin::data {
 
-// Appends the folded text: lower case without context, each run of Unicode white space one space,
+// Appends the folded text: full case folding, each run of Unicode white space one space,
 // none at either end.
 void append_folded(std::string_view text, std::string& out);
 

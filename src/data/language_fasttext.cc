@@ -131,8 +131,9 @@ class FastText final : public LanguageDetector {
 
   void add_bucket(uint32_t bucket, std::vector<uint32_t>& rows) const {
     if (!file_.pruned) return rows.push_back(file_.word_count + bucket);
-    const auto at = file_.kept.find(bucket);
-    if (at != file_.kept.end()) rows.push_back(file_.word_count + at->second);
+    if (const auto at = file_.kept.find(uint64_t{bucket} + 1)) {
+      rows.push_back(file_.word_count + *at);
+    }
   }
 
   float product(size_t row, const std::vector<float>& hidden) const {

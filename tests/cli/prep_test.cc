@@ -53,8 +53,8 @@ TEST(PrepCommand, CleansAndReports) {
   EXPECT_EQ(report["filters"][2]["reasons"]["repeated"]["samples"][0]["row"], 2);
   EXPECT_EQ(folder.names(),
             (std::vector<std::string>{"clean.jsonl", "clean.jsonl.config.json",
-                                      "clean.jsonl.removed.jsonl", "clean.jsonl.report.json",
-                                      "pairs.jsonl", "sts.tsv"}));
+                                      "clean.jsonl.removed.jsonl", "clean.jsonl.report.html",
+                                      "clean.jsonl.report.json", "pairs.jsonl", "sts.tsv"}));
 }
 
 TEST(PrepCommand, ChecksWithoutWriting) {

@@ -9,6 +9,7 @@
 #include "cli/load.h"
 #include "cli/terminal.h"
 #include "data/chain.h"
+#include "data/report_html.h"
 #include "data/tally.h"
 
 namespace akin::cli {
@@ -264,6 +265,7 @@ int run(PrepOptions& options, Context& context) {
   context.end_progress();
   write_file(options.report,
              report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  write_file(options.out + ".report.html", data::report_html(report));
   context.write_record(options.out, {{"records_in", report.at("records_in")},
                                      {"records_out", report.at("records_out")}});
   warn_bad_rows(report, context);
@@ -274,12 +276,13 @@ int run(PrepOptions& options, Context& context) {
   print_report(report, context);
   const auto kept = report.at("passes_kept").get<size_t>();
   const auto seconds = report.at("seconds").get<double>();
-  context.say(fmt::format("{} in {:.1f} s ({} records/s){}; report in {}", options.out, seconds,
+  context.say(fmt::format("{} in {:.1f} s ({} records/s){}; report in {} and {}.report.html",
+                          options.out, seconds,
                           rate(report.at("records_in").get<double>() / std::max(seconds, 1e-9)),
                           kept > 0 ? fmt::format(", the first {} of {} passes from before", kept,
                                                  report.at("passes").get<size_t>())
                                    : "",
-                          options.report));
+                          options.report, options.out));
   return 0;
 }
 
