@@ -4,7 +4,7 @@
 //
 // The random numbers of a weight depend on the seed and its name alone.
 #include <algorithm>
-#include <cmath>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
@@ -154,7 +154,7 @@ int32_t special_id(const text::Tokenizer& tokenizer,
 // What other tools need besides tokenizer.json: which tokens play which part, and the limit.
 std::string tokenizer_config(const text::Tokenizer& tokenizer, size_t max_tokens) {
   Json json;
-  const std::pair<const char*, std::initializer_list<std::string_view>> kRoles[] = {
+  constexpr std::pair<const char*, std::array<std::string_view, 2>> kRoles[] = {
       {"unk_token", {"[UNK]", "<unk>"}},
       {"cls_token", {"[CLS]", "<s>"}},
       {"sep_token", {"[SEP]", "</s>"}},

@@ -18,18 +18,6 @@ namespace {
 
 constexpr size_t kTextsPerTask = 64, kRowsPerTask = 64;
 
-// One counted token: its row and what it adds of it to its text.
-struct Use {
-  uint32_t row;
-  float weight;  // over the number of the text's counted tokens
-};
-
-// The batch as rows and weights, unknown tokens left out.
-struct Uses {
-  std::vector<Use> uses;
-  std::vector<uint32_t> offsets;  // [B + 1]
-};
-
 // Uses by row: entries [begin[i], begin[i + 1]) are those of rows[i].
 struct ByRow {
   struct Entry {
@@ -41,9 +29,9 @@ struct ByRow {
   std::vector<Entry> entries;
 };
 
-ByRow turn_around(const Uses& in, size_t table_rows) {
+ByRow turn_around(const StaticStack::Uses& in, size_t table_rows) {
   std::vector<uint32_t> count(table_rows, 0);
-  for (const Use& use : in.uses) ++count[use.row];
+  for (const StaticStack::Use& use : in.uses) ++count[use.row];
   ByRow out;
   out.begin.push_back(0);
   for (size_t row = 0; row < table_rows; ++row) {
@@ -61,8 +49,8 @@ ByRow turn_around(const Uses& in, size_t table_rows) {
   return out;
 }
 
-at::Tensor sparse_gradient(const Uses& uses, const at::Tensor& d_out, int64_t table_rows,
-                           ThreadPool& pool) {
+at::Tensor sparse_gradient(const StaticStack::Uses& uses, const at::Tensor& d_out,
+                           int64_t table_rows, ThreadPool& pool) {
   const at::Tensor contiguous = d_out.contiguous();
   const int64_t dim = contiguous.size(1);
   const float* const given = contiguous.data_ptr<float>();
@@ -83,6 +71,25 @@ at::Tensor sparse_gradient(const Uses& uses, const at::Tensor& d_out, int64_t ta
       ._coalesced_(true);
 }
 
+at::Tensor mean_by_operations(const StaticStack::Uses& uses, const at::Tensor& table) {
+  const auto texts = static_cast<int64_t>(uses.offsets.size()) - 1;
+  std::vector<int64_t> rows, text_of;
+  std::vector<float> weights;
+  for (int64_t b = 0; b < texts; ++b) {
+    for (uint32_t i = uses.offsets[static_cast<size_t>(b)];
+         i < uses.offsets[static_cast<size_t>(b) + 1]; ++i) {
+      rows.push_back(uses.uses[i].row);
+      weights.push_back(uses.uses[i].weight);
+      text_of.push_back(b);
+    }
+  }
+  const auto there = [&](const at::Tensor& t) { return t.to(table.device()); };
+  const at::Tensor used = table.index_select(0, there(at::tensor(rows, at::kLong)));
+  return at::zeros({texts, table.size(1)}, table.options())
+      .index_add(0, there(at::tensor(text_of, at::kLong)),
+                 used * there(at::tensor(weights)).unsqueeze(1));
+}
+
 }  // namespace
 
 StaticStack::StaticStack(const model::Model& model, ThreadPool& pool) : pool_(pool) {
@@ -101,12 +108,11 @@ StaticStack::StaticStack(const model::Model& model, ThreadPool& pool) : pool_(po
   if (spec.skip_unk) unk_ = model.tokenizer->unk_id().value_or(-1);
 }
 
-at::Tensor StaticStack::forward(const at::Tensor& table, const TokenBatch& batch) const {
-  const auto uses = std::make_shared<Uses>();
-  uses->uses.reserve(batch.tokens());
-  uses->offsets.push_back(0);
+StaticStack::Uses StaticStack::find_uses(const TokenBatch& batch) const {
+  Uses out;
+  out.uses.reserve(batch.tokens());
   for (size_t b = 0; b < batch.size(); ++b) {
-    const size_t first = uses->uses.size();
+    const size_t first = out.uses.size();
     for (const int32_t id : batch.text(b)) {
       if (id == unk_) continue;
       const auto index = static_cast<size_t>(id);
@@ -115,22 +121,26 @@ at::Tensor StaticStack::forward(const at::Tensor& table, const TokenBatch& batch
                     "id {}, the table knows {} tokens; the tokenizer is another model's", id,
                     tokens_);
       }
-      uses->uses.push_back({mapping_.empty() ? static_cast<uint32_t>(id) : mapping_[index],
-                            weights_.empty() ? 1.0F : weights_[index]});
+      out.uses.push_back({mapping_.empty() ? static_cast<uint32_t>(id) : mapping_[index],
+                          weights_.empty() ? 1.0F : weights_[index]});
     }
-    const size_t count = uses->uses.size() - first;
-    for (size_t i = first; i < uses->uses.size(); ++i)
-      uses->uses[i].weight /= static_cast<float>(count);
-    uses->offsets.push_back(static_cast<uint32_t>(uses->uses.size()));
+    const auto count = static_cast<float>(out.uses.size() - first);
+    for (size_t i = first; i < out.uses.size(); ++i) out.uses[i].weight /= count;
+    out.offsets.push_back(static_cast<uint32_t>(out.uses.size()));
   }
+  return out;
+}
+
+at::Tensor StaticStack::forward(const at::Tensor& table, const TokenBatch& batch) const {
+  const auto uses = std::make_shared<const Uses>(find_uses(batch));
+  if (!table.is_cpu()) return mean_by_operations(*uses, table);
   const at::Tensor rows = table.detach();
   const auto dim = static_cast<size_t>(rows.size(1));
   const float* const data = rows.data_ptr<float>();
-  at::Tensor result = at::empty({static_cast<int64_t>(batch.size()), rows.size(1)}, at::kFloat);
+  at::Tensor result = at::zeros({static_cast<int64_t>(batch.size()), rows.size(1)}, at::kFloat);
   float* const out = result.data_ptr<float>();
   parallel_for(pool_, batch.size(), kTextsPerTask, [&](size_t b, size_t) {
     const std::span<float> vector(out + b * dim, dim);
-    std::fill(vector.begin(), vector.end(), 0.0F);
     for (uint32_t i = uses->offsets[b]; i < uses->offsets[b + 1]; ++i) {
       const Use& use = uses->uses[i];
       kernels::add_scaled(data + static_cast<size_t>(use.row) * dim, use.weight, vector);

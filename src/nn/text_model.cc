@@ -7,7 +7,8 @@
 
 #include "base/error.h"
 #include "base/threads.h"
-#include "nn/autograd_op.h"
+#include "core/counters.h"
+#include "nn/kernel_stack.h"
 #include "nn/model_parts.h"
 #include "nn/named_tensors.h"
 #include "nn/pooling.h"
@@ -104,16 +105,16 @@ class LoadedTextModel final : public TextModel {
       static_.emplace(model, pool_);
     } else {
       torch_.emplace(model.arch, options.numbers, /*sparse_tokens=*/device_.is_cpu());
-    }
-    if (options.stack == StackKind::kernels) {
-      throw_error(ErrorKind::unsupported, "stack", "the kernels' stack is not there");
+      if (options.stack != StackKind::torch) make_kernels(options);
     }
   }
 
   const model::Model& description() const override { return parts_.model; }
   std::vector<Parameter>& parameters() override { return parameters_; }
   const at::Device& device() const override { return device_; }
-  void parameters_changed() override {}
+  void parameters_changed() override {
+    if (kernels_) kernels_->weights_changed();
+  }
 
   at::Tensor embed(const TokenBatch& batch, const EmbedOptions& options) override {
     const at::AutoGradMode graph(options.train && at::GradMode::is_enabled());
@@ -145,6 +146,23 @@ class LoadedTextModel final : public TextModel {
   }
 
  private:
+  void make_kernels(const TextModelOptions& options) {
+    const bool asked = options.stack == StackKind::kernels;
+    if (!device_.is_cpu()) {
+      if (asked) throw_error(ErrorKind::usage, "stack", "the kernels' stack runs on the CPU only");
+      return;
+    }
+    try {
+      ArchSpec arch = parts_.model.arch;
+      arch.adapters.clear();  // texts with an adapter go through torch
+      kernels_.emplace(arch, options.numbers, pool_);
+    } catch (const Error& error) {
+      if (asked || error.kind() != ErrorKind::unsupported) throw;
+      count_event("torch_stack_on_cpu", 1,
+                  fmt::format("torch operations run in place of the kernels: {}", error.what()));
+    }
+  }
+
   void check_ids(const TokenBatch& batch) const {
     const int64_t rows = tensor_at(tensors_, "embed.token").size(0);
     for (const int32_t id : batch.ids) {
@@ -166,21 +184,23 @@ class LoadedTextModel final : public TextModel {
   at::Tensor states(const TokenBatch& batch, const EmbedOptions& options) {
     check_ids(batch);
     const DropoutSeed seed{options.train ? options.dropout_seed : 0, options.first_text};
-    return torch_->forward(tensors_, batch, seed);
+    const bool adapted = std::any_of(batch.adapters.begin(), batch.adapters.end(),
+                                     [](int32_t adapter) { return adapter >= 0; });
+    return kernels_ && !adapted ? kernels_->forward(tensors_, batch, seed)
+                                : torch_->forward(tensors_, batch, seed);
   }
 
-  // On other devices the mean is taken on the CPU as well: the table is what is large.
   at::Tensor static_vectors(const TokenBatch& batch) {
-    const at::Tensor& table = tensor_at(tensors_, "static.embeddings");
-    return static_->forward(table.to(at::kCPU), batch).to(device_);
+    return static_->forward(tensor_at(tensors_, "static.embeddings"), batch);
   }
 
   const ModelParts parts_;
   const at::Device device_;
   ThreadPool pool_;
   std::vector<Parameter> parameters_;
-  NamedTensors tensors_;  // the parameters' own, and adapters
-  std::optional<TorchStack> torch_;
+  NamedTensors tensors_;             // the parameters' own, and adapters
+  std::optional<TorchStack> torch_;  // of transformers: for GPUs, adapters, and when asked for
+  std::optional<KernelStack> kernels_;
   std::optional<StaticStack> static_;
 };
 

@@ -21,14 +21,18 @@
 namespace akin::nn {
 
 struct Parameter {
-  std::string name;          // canonical, model/model.h
-  at::Tensor value;          // f32 leaf, contiguous, on the model's device
-  bool decay = true;         // false for biases and norms: no weight decay
-  bool sparse_rows = false;  // gradients come as sparse rows (token tables, on the CPU)
-  bool trained = true;       // false: frozen, requires_grad is off
+  std::string name;   // canonical, model/model.h
+  at::Tensor value;   // f32 leaf, contiguous, on the model's device
+  bool decay = true;  // false for biases and norms: no weight decay
+  // Gradients come as sparse rows (token tables, on the CPU): distinct and ascending after one
+  // backward pass, one list after the other after several. torch drops the flag that says so.
+  bool sparse_rows = false;
+  bool trained = true;  // false: frozen, requires_grad is off
 };
 
-enum class StackKind : uint8_t { automatic, kernels, torch };  // automatic: kernels on the CPU
+// automatic: kernels on the CPU, where they run the architecture (a fallback is counted); texts
+// with adapters always go through torch.
+enum class StackKind : uint8_t { automatic, kernels, torch };
 
 struct TextModelOptions {
   std::string device = "cpu";  // "cpu", "cuda", "cuda:1"

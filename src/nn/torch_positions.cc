@@ -2,52 +2,33 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-#include <cmath>
 #include <limits>
 #include <vector>
+
+#include "kernels/positions.h"
 
 namespace akin::nn {
 namespace {
 
-// |i - j| or j - i for all pairs, int64 [L, L].
+// j - i for all pairs, int64 [L, L].
 at::Tensor distances(int64_t length) {
   const at::Tensor index = at::arange(length, at::kLong);
   return index.unsqueeze(0) - index.unsqueeze(1);
 }
 
-// Press et al., arXiv:2108.12409: powers of 2^(-8/n); between powers of two, every second slope of
-// the next one.
-std::vector<float> alibi_slopes(int64_t heads) {
-  const auto slope = [](int64_t n, int64_t i) {
-    const double start = std::exp2(-std::exp2(-(std::log2(static_cast<double>(n)) - 3)));
-    return static_cast<float>(std::pow(start, static_cast<double>(i + 1)));
-  };
-  int64_t power = 1;
-  while (power * 2 <= heads) power *= 2;
-  std::vector<float> out;
-  for (int64_t h = 0; h < heads; ++h)
-    out.push_back(h < power ? slope(power, h) : slope(2 * power, 2 * (h - power)));
-  return out;
+at::Tensor copy_of(Mat<float>& table) {
+  return at::from_blob(table.data(),
+                       {static_cast<int64_t>(table.rows()), static_cast<int64_t>(table.cols())},
+                       at::kFloat)
+      .clone();
 }
 
 }  // namespace
 
 RotaryAngles rotary_angles(int64_t length, int64_t dim, double base) {
-  const int64_t half = dim / 2;
-  RotaryAngles out{at::empty({length, half}, at::kFloat), at::empty({length, half}, at::kFloat)};
-  float* cosine = out.cosine.data_ptr<float>();
-  float* sine = out.sine.data_ptr<float>();
-  for (int64_t p = 0; p < length; ++p) {
-    for (int64_t i = 0; i < half; ++i) {
-      const auto frequency = static_cast<float>(
-          1.0 / std::pow(base, 2.0 * static_cast<double>(i) / static_cast<double>(dim)));
-      const double angle = static_cast<float>(p) * frequency;
-      *cosine++ = static_cast<float>(std::cos(angle));
-      *sine++ = static_cast<float>(std::sin(angle));
-    }
-  }
-  return out;
+  kernels::RotaryTable table =
+      kernels::make_rotary_table(static_cast<size_t>(length), static_cast<size_t>(dim), base);
+  return {copy_of(table.cosine), copy_of(table.sine)};
 }
 
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine,
@@ -70,28 +51,20 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosine, const at::Tenso
 }
 
 at::Tensor alibi_bias(int64_t length, int64_t heads) {
-  const at::Tensor slopes = at::tensor(alibi_slopes(heads)).view({heads, 1, 1});
-  return -slopes * distances(length).abs().to(at::kFloat).unsqueeze(0);
+  kernels::BiasTable table =
+      kernels::make_alibi_table(static_cast<size_t>(length), static_cast<size_t>(heads));
+  const auto center = static_cast<int64_t>(table.center);
+  const at::Tensor by_distance =
+      at::from_blob(table.values.data(), {heads, static_cast<int64_t>(table.stride)}, at::kFloat);
+  return by_distance.index_select(1, (distances(length) + center).reshape({-1}))
+      .view({heads, length, length});
 }
 
-// Raffel et al., arXiv:1910.10683: exact near, logarithmic far, one half of the buckets for each
-// direction.
 at::Tensor relative_bias_rows(int64_t length, int64_t buckets, int64_t max_distance) {
-  const int64_t half = buckets / 2, exact = half / 2;
-  const auto range =
-      static_cast<float>(std::log(static_cast<double>(max_distance) / static_cast<double>(exact)));
-  std::vector<int64_t> bucket(static_cast<size_t>(2 * length - 1));
-  for (int64_t distance = 1 - length; distance < length; ++distance) {
-    const int64_t n = std::abs(distance), base = distance > 0 ? half : 0;
-    int64_t row = n;
-    if (n >= exact) {
-      const float position = std::log(static_cast<float>(n) / static_cast<float>(exact)) / range *
-                             static_cast<float>(half - exact);
-      row = std::min(half - 1, exact + static_cast<int64_t>(position));
-    }
-    bucket[static_cast<size_t>(distance + length - 1)] = base + row;
-  }
-  return at::tensor(bucket, at::kLong)
+  std::vector<int64_t> rows;
+  for (int64_t distance = 1 - length; distance < length; ++distance)
+    rows.push_back(kernels::relative_bucket(distance, buckets, max_distance));
+  return at::tensor(rows, at::kLong)
       .index_select(0, (distances(length) + (length - 1)).reshape({-1}));
 }
 

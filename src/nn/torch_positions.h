@@ -1,5 +1,4 @@
-// What torch operations need to know of positions: rotation angles and attention biases by
-// distance. Formulas as in engine/positions.h, which the kernels use.
+// Positions for torch operations: the tables of kernels/positions.h as tensors, and the rotation.
 //
 // Shapes: L tokens of the longest text, H heads.
 #pragma once
