@@ -1,0 +1,249 @@
+// akin train: from a recipe and training records to a sentence-transformers folder.
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "cli/command.h"
+#include "cli/load.h"
+#include "cli/terminal.h"
+#include "cli/train/card.h"
+#include "cli/train/dev_eval.h"
+#include "cli/train/explain.h"
+#include "loss/loss.h"
+#include "train/recipe.h"
+#include "train/session.h"
+
+namespace akin::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct TrainOptions {
+  std::string recipe, out, data, explain;
+  std::vector<std::string> set;
+  bool resume = false, list = false, dry_run = false;
+  template <typename Visitor>
+  void fields(Visitor& v) {
+    v("+recipe=RECIPE", recipe, "TOML file: the model, the sources, the losses, the schedule");
+    v("out=DIR", out, "folder of the run; the trained model is DIR/model");
+    v("data=DIR", data,
+      "what relative paths of the recipe begin at; default: the folder that the recipe is in");
+    v("set=TABLE.KEY=VALUE...", set,
+      "change a value of the recipe, such as train.steps=100 or source.NAME.weight=2");
+    v("resume", resume, "go on with a run that was stopped; ends in the same weights");
+    v("list", list, "print the losses and every key of a recipe, and stop");
+    v("explain=FILE", explain, "say which losses fit the fields of a file of records, and why");
+    v("dry-run", dry_run, "check the recipe and print it with every value, train nothing");
+  }
+};
+
+constexpr CommandInfo kInfo = {
+    "train", "train a model from a recipe",
+    "Reads a recipe (docs/train.md), draws every batch from one source, takes the steps, scores "
+    "the model on dev tasks, and writes a sentence-transformers folder that akin and other tools "
+    "open. The log is OUT/log.jsonl, curves are in TensorBoard event files beside it.\n"
+    "A run that is stopped (Ctrl-C, SIGTERM) writes a checkpoint first; --resume goes on from the "
+    "last one and, on a CPU with the same number of threads, ends in the same bytes as a run that "
+    "was never stopped.",
+    "akin train recipes/jina-v1-pairs.toml --data ./data --out runs/pairs\n"
+    "akin train recipes/jina-v1-pairs.toml --data ./data --out runs/pairs --resume\n"
+    "akin train recipes/static-mrl.toml --data ./data --out runs/short --set train.steps=200\n"
+    "akin train --explain pairs.jsonl"};
+
+int list(Context& context) {
+  if (context.json()) {
+    nlohmann::ordered_json out;
+    for (const auto& info : loss::loss_infos()) {
+      out["losses"].push_back({{"name", info.name}, {"summary", info.summary}});
+    }
+    for (const auto& table : train::recipe_tables()) {
+      for (const auto& field : table.fields) {
+        out["keys"].push_back({{"table", table.name},
+                               {"key", train::recipe_key(field.name)},
+                               {"default", field.get()},
+                               {"help", field.help}});
+      }
+    }
+    context.print_json(out);
+    return 0;
+  }
+  context.write(bold("losses", context.color()) + "\n");
+  for (const auto& info : loss::loss_infos()) {
+    context.print("  {}  {}\n", fit(info.name, 18), info.summary);
+  }
+  for (const auto& table : train::recipe_tables()) {
+    context.write("\n" + bold(table.name, context.color()) + "\n");
+    for (const auto& field : table.fields) {
+      context.print("  {}  {}{}\n", fit(train::recipe_key(field.name), 20), field.help,
+                    field.default_text.empty() ? "" : fmt::format(" ({})", field.default_text));
+    }
+  }
+  return 0;
+}
+
+// Files that a recipe names besides its sources: as they are, beside the recipe, or in the data
+// folder; models also by the name of one that akin ships.
+void resolve_paths(train::Recipe& recipe, const fs::path& recipe_folder, const fs::path& data) {
+  const auto find = [&](std::string& path) {
+    std::error_code ignored;
+    for (const fs::path& folder : {fs::path(), recipe_folder, data}) {
+      if (path.empty() || !fs::exists(folder / path, ignored)) continue;
+      path = (folder / path).string();
+      return true;
+    }
+    return path.empty();
+  };
+  const auto need = [&](std::string& path, std::string_view key) {
+    if (find(path)) return;
+    throw_error(ErrorKind::not_found, key,
+                "{} is neither here, nor in {}, nor in {}; set it with --set {}=PATH", quote(path),
+                recipe_folder.empty() ? "." : recipe_folder.string(), data.string(), key);
+  };
+  need(recipe.model.tokenizer, "model.tokenizer");
+  need(recipe.evaluate.tasks_file, "evaluate.tasks_file");
+  for (std::string* model : {&recipe.model.open, &recipe.model.embeddings_from}) {
+    if (!find(*model)) *model = resolve_model_folder(*model).string();
+  }
+}
+
+std::string duration(double seconds) {
+  const auto whole = static_cast<uint64_t>(seconds + 0.5);
+  if (whole < 60) return fmt::format("{} s", whole);
+  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
+  return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
+}
+
+std::string score_words(const train::DevScores& scores) {
+  std::string out;
+  if (scores.main) out += fmt::format("main {:.2f}", 100 * *scores.main);
+  if (scores.general) {
+    out += fmt::format("{}general {:.2f}", out.empty() ? "" : ", ", 100 * *scores.general);
+  }
+  std::string tasks;
+  for (const auto& [name, score] : scores.tasks) {
+    tasks += fmt::format("{}{} {:.2f}", tasks.empty() ? "" : ", ", name, 100 * score);
+  }
+  return scores.tasks.size() < 2 ? (out.empty() ? tasks : out) : fmt::format("{} ({})", out, tasks);
+}
+
+train::SessionEvents make_events(Context& context) {
+  train::SessionEvents events;
+  events.progress = [&](const Progress& progress) { context.progress(progress); };
+  events.warn = [&](const std::string& words) {
+    context.end_progress();
+    context.warn("akin: warning: " + words);
+  };
+  events.say = [&](const std::string& words) {
+    context.end_progress();
+    context.say(words);
+  };
+  events.on_step = [&](const train::StepReport& report) {
+    context.end_progress();
+    std::string line = fmt::format("step {:>6}/{}  loss {:.4f}  lr {:.2e}  {:>7} pairs/s",
+                                   report.step, report.steps, report.loss, report.learning_rate,
+                                   thousands(static_cast<uint64_t>(report.pairs_per_second + 0.5)));
+    if (report.negatives_per_query > 0) {
+      line += fmt::format("  {:.0f} negatives/query", report.negatives_per_query);
+    }
+    if (report.solved >= 0) line += fmt::format("  solved {:.0f}%", 100 * report.solved);
+    if (report.waited > 0.02) line += fmt::format("  waits for data {:.0f}%", 100 * report.waited);
+    context.say(line + "  " + duration(report.seconds_left) + " left");
+  };
+  events.on_scores = [&](const train::ScoreReport& report) {
+    context.end_progress();
+    context.say(fmt::format("step {:>6}  {}{}", report.step, score_words(report.scores),
+                            report.best && report.step > 0 ? "  best so far" : ""));
+  };
+  return events;
+}
+
+nlohmann::ordered_json scores_json(const train::DevScores& scores) {
+  nlohmann::ordered_json out = nlohmann::ordered_json::object();
+  if (scores.main) out["main"] = *scores.main;
+  if (scores.general) out["general"] = *scores.general;
+  for (const auto& [name, score] : scores.tasks) out["tasks"][name] = score;
+  return out;
+}
+
+void print_result(const train::SessionResult& result, Context& context) {
+  if (context.json()) {
+    nlohmann::ordered_json out = {
+        {"model", result.model.string()},       {"steps", result.steps},
+        {"resumed_at", result.resumed_at},      {"stopped_early", result.stopped_early},
+        {"best_step", result.best_step},        {"seconds", result.seconds},
+        {"before", scores_json(result.before)}, {"after", scores_json(result.after)}};
+    for (const auto& source : result.sources) {
+      out["sources"].push_back({{"name", source.name},
+                                {"records", source.records},
+                                {"bad_rows", source.bad_rows},
+                                {"probability", source.probability},
+                                {"epochs", source.epochs},
+                                {"loss", source.loss}});
+    }
+    context.print_json(out);
+    return;
+  }
+  if (result.was_done) {
+    context.say(fmt::format("the run is complete already: {}", result.model.string()));
+  } else {
+    context.say(fmt::format("{} steps in {}{}{}", thousands(result.steps), duration(result.seconds),
+                            result.stopped_early ? ", stopped early" : "",
+                            result.best ? fmt::format("; best main score {:.2f} at step {}",
+                                                      100 * *result.best, result.best_step)
+                                        : ""));
+  }
+  context.print("{}\n", result.model.string());
+}
+
+int run(TrainOptions& options, Context& context) {
+  if (options.list) return list(context);
+  if (!options.explain.empty()) return explain_records(options.explain, context);
+  if (options.recipe.empty()) {
+    throw_error(ErrorKind::usage, "akin train",
+                "no recipe; give a TOML file, or see --list and docs/train.md");
+  }
+  train::SessionOptions session;
+  session.recipe = train::read_recipe(options.recipe, options.set);
+  session.data =
+      options.data.empty() ? fs::path(options.recipe).parent_path() : fs::path(options.data);
+  session.resume = options.resume;
+  auto record = train::recipe_record(session.recipe);
+  resolve_paths(session.recipe, fs::path(options.recipe).parent_path(), session.data);
+  if (options.dry_run) {
+    const DevEval check(session.recipe.evaluate, session.data, 1);
+    context.print_json(record);
+    return 0;
+  }
+  if (options.out.empty()) {
+    throw_error(ErrorKind::usage, "--out", "no folder for the run; give --out DIR");
+  }
+  session.out = options.out;
+  DevEval evaluation(session.recipe.evaluate, session.data, session.recipe.train.threads);
+  auto events = make_events(context);
+  if (!evaluation.empty()) {
+    evaluation.set_progress(events.progress);
+    events.evaluate = [&](Encoder& encoder) {
+      auto scores = evaluation(encoder);
+      context.end_progress();
+      return scores;
+    };
+  }
+  const auto result = train::run_session(session, events);
+  context.end_progress();
+  if (!result.was_done) {
+    write_file(result.model / "README.md", model_card(result, record, options.recipe));
+    context.write_record(session.out / "akin_train", {{"recipe", record}});
+  }
+  print_result(result, context);
+  return 0;
+}
+
+}  // namespace
+
+std::unique_ptr<Command> make_train_command() {
+  return std::make_unique<CommandOf<TrainOptions>>(kInfo, run);
+}
+
+}  // namespace akin::cli

@@ -1,0 +1,109 @@
+#include "train/recipe.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace akin::train {
+namespace {
+
+constexpr const char* kRecipe = R"(
+[model]
+tokenizer = "vocab"
+dropout = 0
+[train]
+steps = 20
+learning_rate = 1e-3
+[loss]
+name = "infonce"
+temperature = 0.02
+[[source]]
+path = ["pairs/train.jsonl", "pairs/more.jsonl"]
+weight = 2
+[[source]]
+name = "graded"
+path = "sts.jsonl"
+loss = "cosent"
+[[source]]
+name = "own"
+path = "own.jsonl"
+loss = { temperature = 0.1, symmetric = false }
+)";
+
+Recipe parse(const std::string& text, std::vector<std::string> settings = {}) {
+  return parse_recipe(text, "r.toml", settings);
+}
+
+std::string error_of(const std::string& text, std::vector<std::string> settings = {}) {
+  try {
+    parse(text, std::move(settings));
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return {};
+}
+
+TEST(Recipe, ReadsTablesAndSources) {
+  const Recipe recipe = parse(kRecipe);
+  EXPECT_EQ(recipe.model.tokenizer, "vocab");
+  EXPECT_EQ(recipe.model.dropout, 0);
+  EXPECT_EQ(recipe.train.steps, 20U);
+  ASSERT_EQ(recipe.sources.size(), 3U);
+  EXPECT_EQ(recipe.sources[0].name, "pairs/train");
+  EXPECT_EQ(recipe.sources[0].path.size(), 2U);
+  EXPECT_EQ(recipe.sources[0].loss.options.temperature, 0.02);
+  EXPECT_EQ(recipe.sources[1].loss.name, "cosent");
+  EXPECT_EQ(recipe.sources[1].loss.options.temperature, 0.05);  // a loss by name has its defaults
+  EXPECT_EQ(recipe.sources[2].loss.name, "infonce");
+  EXPECT_EQ(recipe.sources[2].loss.options.temperature, 0.1);
+  EXPECT_FALSE(recipe.sources[2].loss.options.symmetric);
+}
+
+TEST(Recipe, SettingsWin) {
+  const Recipe recipe =
+      parse(kRecipe, {"train.steps=7", "loss.temperature=0.5", "source.graded.weight=3",
+                      "source.own.loss.temperature=0.3", "matryoshka.dims=64,32"});
+  EXPECT_EQ(recipe.train.steps, 7U);
+  EXPECT_EQ(recipe.sources[0].loss.options.temperature, 0.5);
+  EXPECT_EQ(recipe.sources[1].loss.options.temperature, 0.05);
+  EXPECT_EQ(recipe.sources[1].weight, 3);
+  EXPECT_EQ(recipe.sources[2].loss.options.temperature, 0.3);
+  EXPECT_EQ(recipe.matryoshka.dims, (std::vector<int64_t>{64, 32}));
+}
+
+TEST(Recipe, NamesFileLineTableAndKey) {
+  EXPECT_NE(error_of("[train]\nstep = 3\n")
+                .find("r.toml:2: \"step\" is not a key of [train]; did "
+                      "you mean steps?"),
+            std::string::npos)
+      << error_of("[train]\nstep = 3\n");
+  EXPECT_NE(error_of("[train]\nsteps = \"many\"\n").find("r.toml:2"), std::string::npos);
+  EXPECT_NE(error_of("[trains]\n").find("[trains] is not a table"), std::string::npos);
+  EXPECT_NE(error_of("[train]\nsteps = [1, 2]\n").find("one value"), std::string::npos);
+  EXPECT_NE(error_of("x = [").find("r.toml:1"), std::string::npos);
+  EXPECT_NE(error_of("[train]\n").find("[[source]]"), std::string::npos);
+  EXPECT_NE(error_of("[[source]]\nweight = 1\n").find("needs a path"), std::string::npos);
+  EXPECT_NE(error_of("[[source]]\npath=\"a/b.txt\"\n[[source]]\npath=\"a/b.tsv\"\n")
+                .find("another source"),
+            std::string::npos);
+}
+
+TEST(Recipe, RefusesValuesThatCannotBe) {
+  const std::string source = "[[source]]\npath = \"a\"\n";
+  EXPECT_NE(error_of("[train]\nsteps = 0\n" + source).find("train.steps is 0"), std::string::npos);
+  EXPECT_NE(error_of("[train]\nwarmup = 2\n" + source).find("train.warmup"), std::string::npos);
+  EXPECT_NE(error_of(source, {"train.clip=-1"}).find("train.clip"), std::string::npos);
+  EXPECT_NE(error_of(source, {"train.steps"}).find("TABLE.KEY=VALUE"), std::string::npos);
+  EXPECT_NE(error_of(source, {"source.b.weight=1"}).find("no source"), std::string::npos);
+}
+
+TEST(Recipe, RecordHoldsEveryKey) {
+  Recipe recipe = parse(kRecipe);
+  const auto record = recipe_record(recipe);
+  EXPECT_EQ(record["train"]["steps"], 20);
+  EXPECT_EQ(record["source"][1]["loss"]["name"], "cosent");
+  for (const auto& table : recipe_tables()) EXPECT_FALSE(table.fields.empty()) << table.name;
+}
+
+}  // namespace
+}  // namespace akin::train

@@ -1,0 +1,436 @@
+#include "train/session.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/threads.h"
+#include "data/loader.h"
+#include "train/checkpoint.h"
+#include "train/meters.h"
+#include "train/run_log.h"
+#include "train/schedule.h"
+#include "train/sources.h"
+#include "train/step.h"
+
+namespace akin::train {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr size_t kAhead = 4;                // batches that workers prepare ahead of the step
+constexpr size_t kEvaluationTokens = 4096;  // of a micro-batch while evaluating
+constexpr uint64_t kEasySteps = 10;         // first steps over which "too easy" is judged
+constexpr double kEasyShare = 0.9;
+
+nn::TextModelOptions model_options(const Recipe& recipe) {
+  nn::TextModelOptions out;
+  out.device = recipe.train.device;
+  out.threads = recipe.train.threads;
+  out.frozen = recipe.model.frozen;
+  out.numbers.precision = recipe.model.precision == PrecisionChoice::bf16 ? nn::TrainPrecision::bf16
+                                                                          : nn::TrainPrecision::f32;
+  out.numbers.dropout = recipe.model.dropout;
+  out.numbers.attention_dropout = recipe.model.attention_dropout;
+  out.numbers.recompute = recipe.model.recompute;
+  return out;
+}
+
+PoolingSpec pooling_spec(const std::string& words) {
+  PoolingSpec out;
+  for (const PoolingMode mode :
+       {PoolingMode::cls, PoolingMode::max, PoolingMode::mean, PoolingMode::mean_sqrt_len,
+        PoolingMode::weighted_mean, PoolingMode::last_token}) {
+    if (words == pooling_mode_name(mode)) out.modes.push_back(mode);
+  }
+  if (out.modes.empty()) {
+    throw_error(ErrorKind::usage, "model.pooling", "{} is not a pooling mode", quote(words));
+  }
+  return out;
+}
+
+std::shared_ptr<nn::TextModel> make_model(const Recipe& recipe) {
+  const ModelTable& table = recipe.model;
+  const nn::TextModelOptions options = model_options(recipe);
+  if (!table.open.empty()) {
+    model::LoadOptions load;
+    if (!table.pooling.empty()) load.pooling = pooling_spec(table.pooling);
+    return nn::TextModel::open(table.open, options, load);
+  }
+  if (table.tokenizer.empty()) {
+    throw_error(ErrorKind::usage, "model",
+                "neither a model to open nor a tokenizer for a new one; set model.open or "
+                "model.tokenizer");
+  }
+  nn::ScratchSpec spec;
+  spec.family = table.family;
+  spec.layers = table.layers;
+  spec.hidden = table.hidden;
+  spec.heads = table.heads;
+  spec.ffn_hidden = table.ffn_hidden;
+  spec.max_positions = table.max_positions;
+  spec.tokenizer = table.tokenizer;
+  if (!table.pooling.empty()) spec.pooling = pooling_spec(table.pooling);
+  if (table.max_tokens > 0) spec.max_tokens = table.max_tokens;
+  spec.init_std = table.init_std;
+  spec.seed = recipe.train.seed;
+  spec.embeddings_from = table.embeddings_from;
+  return nn::TextModel::from_scratch(spec, options);
+}
+
+// The part of a recipe that the weights depend on.
+json decisive(Recipe& recipe) {
+  json out = json::parse(recipe_record(recipe).dump());
+  for (const char* key : {"log-every", "checkpoint-every", "workers"}) out["train"].erase(key);
+  return out;
+}
+
+// Paths of the fields in which two records differ.
+std::string differences(const json& a, const json& b) {
+  std::string out;
+  for (const auto& change : json::diff(a, b)) {
+    if (!out.empty()) out += ", ";
+    out += change["path"].get<std::string>();
+  }
+  return out;
+}
+
+// Other values in the parameters for as long as this lives.
+class Swap {
+ public:
+  Swap(nn::TextModel& model, const std::vector<at::Tensor>& values) : model_(model) {
+    if (values.empty()) return;
+    for (size_t i = 0; i < values.size(); ++i) {
+      at::Tensor own = model.parameters()[i].value.detach();
+      kept_.push_back(own.clone());
+      own.copy_(values[i]);
+    }
+    model.parameters_changed();
+  }
+  ~Swap() {
+    for (size_t i = 0; i < kept_.size(); ++i) {
+      model_.parameters()[i].value.detach().copy_(kept_[i]);
+    }
+    if (!kept_.empty()) model_.parameters_changed();
+  }
+  Swap(const Swap&) = delete;
+  Swap& operator=(const Swap&) = delete;
+
+ private:
+  nn::TextModel& model_;
+  std::vector<at::Tensor> kept_;
+};
+
+class Session {
+ public:
+  Session(SessionOptions options, const SessionEvents& events);
+  SessionResult run();
+
+ private:
+  bool take_up();
+  void train();
+  void one_step(data::Loader& loader);
+  void evaluate();
+  void take_scores(const DevScores& scores);
+  void checkpoint();
+  void stop_if_asked();
+  void check_first_steps(const StepOutcome& outcome, const loss::Loss& loss);
+  void save(const fs::path& folder);
+  nn::SaveOptions save_options() const;
+  fs::path checkpoint_path() const { return options_.out / "checkpoint.safetensors"; }
+  fs::path best_path() const { return options_.out / "best"; }
+  bool due(uint64_t every) const { return every > 0 && step_ % every == 0; }
+
+  SessionOptions options_;
+  const SessionEvents& events_;
+  Recipe& recipe_;
+  std::shared_ptr<nn::TextModel> model_;
+  Sources sources_;
+  ThreadPool pool_;
+  std::unique_ptr<data::Mixture> mixture_;
+  std::unique_ptr<AdamW> optimizer_;
+  std::unique_ptr<RunLog> log_;
+  Meters meters_;
+  json mixture_state_;
+  uint64_t step_ = 0;                     // steps that are done
+  std::optional<uint64_t> evaluated_at_;  // step of the last evaluation
+  uint64_t without_gain_ = 0;             // evaluations
+  double easy_sum_ = 0;
+  bool stopped_early_ = false;
+  SessionResult result_;
+};
+
+Session::Session(SessionOptions options, const SessionEvents& events)
+    : options_(std::move(options)),
+      events_(events),
+      recipe_(options_.recipe),
+      pool_(recipe_.train.threads == 0 ? usable_cpus() : recipe_.train.threads) {}
+
+SessionResult Session::run() {
+  const auto start = std::chrono::steady_clock::now();
+  std::error_code ignored;
+  fs::create_directories(options_.out / "data", ignored);
+  at::set_num_threads(static_cast<int>(pool_.size()));
+  model_ = make_model(recipe_);
+  sources_ = open_sources(recipe_, options_.data, options_.out / "data", *model_, events_.progress);
+  mixture_ = std::make_unique<data::Mixture>(
+      sources_.mixture,
+      data::MixtureOptions{recipe_.mixture.alpha, recipe_.mixture.cap, recipe_.train.seed});
+  const TrainTable& train_table = recipe_.train;
+  optimizer_ = std::make_unique<AdamW>(
+      model_->parameters(),
+      AdamWOptions{train_table.beta1, train_table.beta2, train_table.epsilon,
+                   train_table.weight_decay, train_table.clip, train_table.ema},
+      pool_);
+  result_.model = options_.out / "model";
+  result_.was_done = !take_up();
+  if (!result_.was_done) train();
+  const auto probabilities = mixture_->probabilities();
+  for (size_t i = 0; i < sources_.mixture.size(); ++i) {
+    const auto& source = sources_.mixture[i];
+    result_.sources.push_back({source.name, source.store->size(), source.store->bad_rows(),
+                               probabilities[i], mixture_->epochs(i), sources_.loss_names[i]});
+  }
+  result_.steps = step_;
+  result_.stopped_early = stopped_early_;
+  result_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result_;
+}
+
+// Continues from a checkpoint when there is one; false when there is nothing left to do.
+bool Session::take_up() {
+  std::error_code ignored;
+  const bool there = fs::exists(checkpoint_path(), ignored);
+  if (there && !options_.resume) {
+    throw_error(ErrorKind::usage, options_.out.string(),
+                "holds a run already; go on with it with --resume, or give another --out");
+  }
+  if (there) {
+    const Checkpoint saved = read_checkpoint(checkpoint_path());
+    const json& state = saved.state;
+    const std::string other = differences(state.at("recipe"), decisive(recipe_));
+    if (!other.empty()) {
+      throw_error(ErrorKind::usage, options_.out.string(),
+                  "its checkpoint is of a recipe that differs in {}; use the same recipe, or give "
+                  "another --out",
+                  other);
+    }
+    if (state.at("threads").get<size_t>() != pool_.size()) {
+      throw_error(
+          ErrorKind::usage, options_.out.string(),
+          "its checkpoint was made with {} threads, this run has {}, and sums would differ; "
+          "set train.threads",
+          state.at("threads").get<size_t>(), pool_.size());
+    }
+    for (auto& parameter : model_->parameters()) {
+      const auto it = saved.tensors.find("weight." + parameter.name);
+      if (it == saved.tensors.end() || it->second.sizes() != parameter.value.sizes()) {
+        throw_error(ErrorKind::bad_format, checkpoint_path().string(),
+                    "has no weight {} of the model's shape; start again without --resume",
+                    parameter.name);
+      }
+      parameter.value.detach().copy_(it->second);
+    }
+    model_->parameters_changed();
+    step_ = state.at("step").get<uint64_t>();
+    optimizer_->restore(saved.tensors, step_);
+    mixture_state_ = state.at("mixture");
+    if (!mixture_state_.is_null()) mixture_->restore(mixture_state_);
+    if (!state.at("evaluated_at").is_null()) evaluated_at_ = state["evaluated_at"].get<uint64_t>();
+    if (!state.at("best").is_null()) result_.best = state["best"].get<double>();
+    result_.best_step = state.at("best_step").get<uint64_t>();
+    if (!state.at("general_before").is_null()) {
+      result_.before.general = state["general_before"].get<double>();
+    }
+    if (!state.at("main_before").is_null())
+      result_.before.main = state["main_before"].get<double>();
+    result_.before.tasks = state.at("before").get<std::map<std::string, double>>();
+    without_gain_ = state.at("without_gain").get<uint64_t>();
+    easy_sum_ = state.at("easy_sum").get<double>();
+    result_.resumed_at = step_;
+    if (state.at("done").get<bool>() && fs::exists(result_.model, ignored)) return false;
+  }
+  log_ = std::make_unique<RunLog>(options_.out, step_);
+  return true;
+}
+
+void Session::checkpoint() {
+  Checkpoint out;
+  out.tensors = optimizer_->state();
+  for (const auto& parameter : model_->parameters()) {
+    out.tensors.emplace("weight." + parameter.name, parameter.value.detach());
+  }
+  const auto number = [](const auto& value) { return value ? json(*value) : json(nullptr); };
+  out.state = {{"step", step_},
+               {"recipe", decisive(recipe_)},
+               {"threads", pool_.size()},
+               {"mixture", mixture_state_},
+               {"evaluated_at", number(evaluated_at_)},
+               {"best", number(result_.best)},
+               {"best_step", result_.best_step},
+               {"general_before", number(result_.before.general)},
+               {"main_before", number(result_.before.main)},
+               {"before", result_.before.tasks},
+               {"without_gain", without_gain_},
+               {"easy_sum", easy_sum_},
+               {"done", stopped_early_ || step_ == recipe_.train.steps}};
+  write_checkpoint(checkpoint_path(), out);
+}
+
+// SIGINT or SIGTERM: what has been done is kept.
+void Session::stop_if_asked() {
+  if (!interrupt_flag()) return;
+  checkpoint();
+  check_interrupted();
+}
+
+void Session::train() {
+  const uint64_t steps = recipe_.train.steps;
+  data::Loader loader(*mixture_, *model_->description().tokenizer, sources_.collate,
+                      recipe_.train.workers, kAhead);
+  meters_.start(loader.waited_seconds());
+  while (true) {
+    const bool last = step_ == steps;
+    const bool at_edge = step_ == 0 || last;
+    if (evaluated_at_ != step_ && (at_edge || due(recipe_.evaluate.every))) {
+      evaluate();
+      meters_.start(loader.waited_seconds());
+    }
+    if (last || stopped_early_) break;
+    stop_if_asked();
+    one_step(loader);
+    if (due(recipe_.train.log_every) || step_ == steps) {
+      const StepReport report =
+          meters_.report(step_, recipe_.train, loader.waited_seconds(), sources_.mixture);
+      log_->add(report);
+      if (events_.on_step) events_.on_step(report);
+    }
+    if (due(recipe_.train.checkpoint_every) && step_ < steps) checkpoint();
+  }
+  std::error_code ignored;
+  const bool best = recipe_.evaluate.keep_best && result_.best && fs::exists(best_path(), ignored);
+  if (best && result_.best_step != step_) {
+    fs::remove_all(result_.model, ignored);
+    fs::rename(best_path(), result_.model);
+  } else {
+    save(result_.model);
+    fs::remove_all(best_path(), ignored);
+  }
+  checkpoint();
+}
+
+void Session::one_step(data::Loader& loader) {
+  data::TrainBatch batch = loader.next();
+  StepOptions options;
+  options.dropout_seed = hash64(fmt::format("dropout {}", step_), recipe_.train.seed) | 1;
+  options.learning_rate = learning_rate(recipe_.train, step_);
+  options.grad_cache = recipe_.train.grad_cache;
+  const loss::Loss& loss = *sources_.losses[batch.source];
+  if (!batch.has_documents && loss.needs().documents) embed_twice(batch);
+  const StepOutcome outcome = take_step(*model_, batch, loss, *optimizer_, options);
+  if (step_ < kEasySteps) check_first_steps(outcome, loss);
+  meters_.add(batch, outcome, options.learning_rate);
+  mixture_state_ = std::move(batch.state_after);
+  ++step_;
+}
+
+void Session::check_first_steps(const StepOutcome& outcome, const loss::Loss& loss) {
+  const auto needs = loss.needs();
+  if (!needs.labels && !needs.teacher && outcome.negatives_per_query == 0) {
+    throw_error(ErrorKind::usage, fmt::format("step {}", step_ + 1),
+                "no query of the batch has a negative, so there is nothing to learn; raise the "
+                "batch, set negatives, or choose another loss");
+  }
+  easy_sum_ += std::max(0.0, outcome.solved);
+  if (step_ + 1 != kEasySteps || !events_.warn) return;
+  const double share = easy_sum_ / static_cast<double>(kEasySteps);
+  if (share >= kEasyShare) {
+    events_.warn(fmt::format(
+        "your negatives are too easy: in the first {} steps {:.0f} % of the queries were nearest "
+        "to their positive already; use larger batches or harder negatives",
+        kEasySteps, 100 * share));
+  }
+}
+
+void Session::evaluate() {
+  if (!events_.evaluate) return;
+  DevScores scores;
+  {
+    const Swap averages(*model_, optimizer_->averages());
+    const auto encoder = nn::make_torch_encoder(model_, kEvaluationTokens);
+    try {
+      scores = events_.evaluate(*encoder);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::interrupted) throw;
+      scores = {};
+    }
+  }
+  stop_if_asked();  // the evaluation is done again when the run goes on
+  evaluated_at_ = step_;
+  take_scores(scores);
+}
+
+void Session::take_scores(const DevScores& scores) {
+  ScoreReport report;
+  report.step = step_;
+  report.scores = scores;
+  if (step_ == 0) result_.before = scores;
+  result_.after = scores;
+  report.general_before = result_.before.general;
+  report.best = scores.main && (!result_.best || *scores.main > *result_.best);
+  if (report.best) {
+    result_.best = scores.main;
+    result_.best_step = step_;
+    without_gain_ = 0;
+    if (recipe_.evaluate.keep_best) save(best_path());
+  } else if (scores.main) {
+    ++without_gain_;
+  }
+  log_->add(report);
+  if (events_.on_scores) events_.on_scores(report);
+  const auto& before = result_.before.general;
+  if (before && scores.general && *before - *scores.general > recipe_.evaluate.warn_loss &&
+      events_.warn) {
+    events_.warn(fmt::format(
+        "step {}: the general score fell from {:.2f} to {:.2f}: the new data costs old skill; "
+        "mix old data in, lower the learning rate, or average with the first model (akin merge)",
+        step_, 100 * *before, 100 * *scores.general));
+  }
+  const uint64_t patience = recipe_.evaluate.patience;
+  stopped_early_ = patience > 0 && without_gain_ >= patience && step_ > 0;
+}
+
+nn::SaveOptions Session::save_options() const {
+  nn::SaveOptions out;
+  for (const int64_t dim : recipe_.matryoshka.dims) {
+    out.matryoshka_dims.push_back(static_cast<size_t>(dim));
+  }
+  for (const auto& prompt : recipe_.save.prompts) {
+    const size_t equals = prompt.find('=');
+    if (equals == std::string::npos) {
+      throw_error(ErrorKind::usage, "save.prompts", "{} is not NAME=TEXT", quote(prompt));
+    }
+    out.prompts[prompt.substr(0, equals)] = prompt.substr(equals + 1);
+  }
+  out.default_prompt_name = recipe_.save.default_prompt;
+  if (recipe_.model.max_tokens > 0) out.max_tokens = recipe_.model.max_tokens;
+  return out;
+}
+
+void Session::save(const fs::path& folder) {
+  model_->save(folder, save_options(), optimizer_->averages());
+}
+
+}  // namespace
+
+SessionResult run_session(SessionOptions options, const SessionEvents& events) {
+  Session session(std::move(options), events);
+  return session.run();
+}
+
+}  // namespace akin::train

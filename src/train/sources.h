@@ -1,0 +1,32 @@
+// The sources of a recipe, opened: records, losses, and how their texts become tokens. Internal to
+// train/.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "data/loader.h"
+#include "data/mixture.h"
+#include "loss/loss.h"
+#include "nn/text_model.h"
+#include "train/recipe.h"
+
+namespace akin::train {
+
+struct Sources {
+  std::vector<data::MixtureSource> mixture;
+  std::vector<data::CollateOptions> collate;
+  std::vector<std::unique_ptr<loss::Loss>> losses;
+  std::vector<std::string> loss_names;
+};
+
+// Records go to `folder`. Errors: those of readers; usage and bad_format, when a source's records
+// lack what its loss needs, or nothing in a batch would be a negative.
+Sources open_sources(const Recipe& recipe, const std::filesystem::path& data,
+                     const std::filesystem::path& folder, const nn::TextModel& model,
+                     const ProgressSink& progress);
+
+}  // namespace akin::train

@@ -1,0 +1,154 @@
+#include "train/step.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "loss/grad_cache.h"
+
+namespace akin::train {
+namespace {
+
+// Texts [begin, end) of a batch as a batch of their own.
+TokenBatch slice(const TokenBatch& all, size_t begin, size_t end) {
+  TokenBatch out;
+  const uint32_t first = all.offsets[begin];
+  out.ids.assign(all.ids.begin() + first, all.ids.begin() + all.offsets[end]);
+  for (size_t b = begin; b < end; ++b) out.offsets.push_back(all.offsets[b + 1] - first);
+  const auto piece = [&](const auto& from, auto& to) {
+    if (from.empty()) return;
+    to.assign(from.begin() + static_cast<std::ptrdiff_t>(begin),
+              from.begin() + static_cast<std::ptrdiff_t>(end));
+  };
+  piece(all.prompt_tokens, out.prompt_tokens);
+  piece(all.adapters, out.adapters);
+  return out;
+}
+
+at::Tensor from_floats(const std::vector<float>& values, at::IntArrayRef shape,
+                       const at::Device& device) {
+  if (values.empty()) return {};
+  return at::from_blob(const_cast<float*>(values.data()), shape, at::kFloat).clone().to(device);
+}
+
+// What of a batch does not depend on the model.
+loss::LossInput fixed_input(const data::TrainBatch& batch, const at::Device& device) {
+  loss::LossInput out;
+  const auto rows = static_cast<int64_t>(batch.rows);
+  const auto negatives = static_cast<int64_t>(batch.negatives);
+  out.labels = from_floats(batch.labels, {rows}, device);
+  out.scores = from_floats(batch.scores, {rows, 1 + negatives}, device);
+  const auto texts = static_cast<int64_t>(batch.text_ids.size());
+  const at::Tensor ids =
+      at::from_blob(const_cast<int64_t*>(batch.text_ids.data()), {texts}, at::kLong)
+          .clone()
+          .to(device);
+  out.query_ids = ids.narrow(0, 0, rows);
+  if (batch.has_documents) out.document_ids = ids.narrow(0, rows, rows);
+  if (negatives > 0) {
+    out.negative_ids = ids.narrow(0, 2 * rows, rows * negatives).view({rows, negatives});
+  }
+  return out;
+}
+
+loss::LossInput with_vectors(loss::LossInput in, const at::Tensor& vectors,
+                             const data::TrainBatch& batch) {
+  const auto rows = static_cast<int64_t>(batch.rows);
+  const auto negatives = static_cast<int64_t>(batch.negatives);
+  in.queries = vectors.narrow(0, 0, rows);
+  if (batch.has_documents) in.documents = vectors.narrow(0, rows, rows);
+  if (negatives > 0) {
+    in.negatives =
+        vectors.narrow(0, 2 * rows, rows * negatives).reshape({rows, negatives, vectors.size(1)});
+  }
+  return in;
+}
+
+// The rows whose texts have vectors that are not finite; all rows when every vector is.
+std::string offending_rows(nn::TextModel& model, const data::TrainBatch& batch) {
+  const at::NoGradGuard no_graph;
+  const at::Tensor vectors = model.embed(batch.texts, {});
+  const at::Tensor good = at::isfinite(vectors).all(1).to(at::kCPU).contiguous();
+  const bool* finite = good.data_ptr<bool>();
+  std::string out;
+  size_t shown = 0;
+  for (size_t text = 0; text < batch.texts.size() && shown < 3; ++text) {
+    if (finite[text]) continue;
+    const size_t row =
+        text < 2 * batch.rows ? text % batch.rows : (text - 2 * batch.rows) / batch.negatives;
+    const auto& record = batch.records.at(row);
+    out += fmt::format("\n  row {} of {}: {}", record.row, quote(record.source),
+                       quote(record.query, 120));
+    ++shown;
+  }
+  if (!out.empty()) return "the vectors of these texts are not finite:" + out;
+  out = "every vector of the batch is finite; its first rows are";
+  for (size_t row = 0; row < batch.records.size() && row < 3; ++row) {
+    out += fmt::format("\n  row {} of {}: {}", batch.records[row].row,
+                       quote(batch.records[row].source), quote(batch.records[row].query, 120));
+  }
+  return out;
+}
+
+[[noreturn]] void refuse(std::string_view what, double value, nn::TextModel& model,
+                         const data::TrainBatch& batch, const StepOptions& options) {
+  throw_error(ErrorKind::usage, fmt::format("step {}", batch.number + 1),
+              "the {} is {} at a learning rate of {:.3g}; the weights are as they were before this "
+              "step. A lower learning rate, more warm-up or clipping usually help; {}",
+              what, value, options.learning_rate, offending_rows(model, batch));
+}
+
+}  // namespace
+
+void embed_twice(data::TrainBatch& batch) {
+  TokenBatch& texts = batch.texts;
+  const size_t rows = texts.size();
+  const auto tokens = static_cast<uint32_t>(texts.tokens());
+  const auto repeat = [](auto& values) {
+    values.reserve(2 * values.size());
+    values.insert(values.end(), values.begin(), values.end());
+  };
+  repeat(texts.ids);
+  for (size_t b = 1; b <= rows; ++b) texts.offsets.push_back(texts.offsets[b] + tokens);
+  repeat(texts.prompt_tokens);
+  repeat(texts.adapters);
+  repeat(batch.text_ids);
+  batch.has_documents = true;
+}
+
+StepOutcome take_step(nn::TextModel& model, const data::TrainBatch& batch, const loss::Loss& loss,
+                      AdamW& optimizer, const StepOptions& options) {
+  const loss::LossInput fixed = fixed_input(batch, model.device());
+  const auto loss_of = [&](const at::Tensor& vectors) {
+    return loss.forward(with_vectors(fixed, vectors, batch));
+  };
+  loss::LossOutput out;
+  const size_t texts = batch.texts.size(), chunk = options.grad_cache;
+  if (chunk == 0 || chunk >= texts) {
+    out = loss_of(model.embed(batch.texts, {true, options.dropout_seed, 0}));
+    out.loss.backward();
+  } else {
+    const auto encode = [&](size_t number, bool with_graph) {
+      const size_t begin = number * chunk, end = std::min(texts, begin + chunk);
+      const nn::EmbedOptions embed{true, options.dropout_seed, begin};
+      if (with_graph) return model.embed(slice(batch.texts, begin, end), embed);
+      const at::NoGradGuard no_graph;
+      return model.embed(slice(batch.texts, begin, end), embed);
+    };
+    out = loss::grad_cache((texts + chunk - 1) / chunk, encode, loss_of);
+  }
+  StepOutcome outcome;
+  outcome.loss = out.loss.detach().to(at::kDouble).item<double>();
+  outcome.negatives_per_query = out.negatives_per_query;
+  outcome.solved = out.solved;
+  if (!std::isfinite(outcome.loss)) refuse("loss", outcome.loss, model, batch, options);
+  outcome.gradient_norm = optimizer.step(options.learning_rate);
+  if (!std::isfinite(outcome.gradient_norm)) {
+    refuse("gradient's norm", outcome.gradient_norm, model, batch, options);
+  }
+  model.parameters_changed();
+  return outcome;
+}
+
+}  // namespace akin::train
