@@ -33,6 +33,9 @@ add_custom_command(OUTPUT ${words}/akin.1 ${words}/akin.bash ${words}/_akin ${wo
 add_custom_target(akin_words ALL DEPENDS ${words}/akin.1)
 
 install(TARGETS akin RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+if(AKIN_WITH_TRAIN)
+  install(TARGETS akin-train RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
 install(TARGETS akin_shared akin_static
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/akin DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

@@ -1,11 +1,12 @@
 // akin train: from a recipe and training records to a sentence-transformers folder.
+#include "cli/train/train.h"
+
 #include <fmt/format.h>
 
 #include <filesystem>
 
 #include "base/error.h"
 #include "base/file.h"
-#include "cli/command.h"
 #include "cli/load.h"
 #include "cli/terminal.h"
 #include "cli/train/card.h"
@@ -19,38 +20,6 @@ namespace akin::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct TrainOptions {
-  std::string recipe, out, data, explain;
-  std::vector<std::string> set;
-  bool resume = false, list = false, dry_run = false;
-  template <typename Visitor>
-  void fields(Visitor& v) {
-    v("+recipe=RECIPE", recipe, "TOML file: the model, the sources, the losses, the schedule");
-    v("out=DIR", out, "folder of the run; the trained model is DIR/model");
-    v("data=DIR", data,
-      "what relative paths of the recipe begin at; default: the folder that the recipe is in");
-    v("set=TABLE.KEY=VALUE...", set,
-      "change a value of the recipe, such as train.steps=100 or source.NAME.weight=2");
-    v("resume", resume, "go on with a run that was stopped; ends in the same weights");
-    v("list", list, "print the losses and every key of a recipe, and stop");
-    v("explain=FILE", explain, "say which losses fit the fields of a file of records, and why");
-    v("dry-run", dry_run, "check the recipe and print it with every value, train nothing");
-  }
-};
-
-constexpr CommandInfo kInfo = {
-    "train", "train a model from a recipe",
-    "Reads a recipe (docs/train.md), draws every batch from one source, takes the steps, scores "
-    "the model on dev tasks, and writes a sentence-transformers folder that akin and other tools "
-    "open. The log is OUT/log.jsonl, curves are in TensorBoard event files beside it.\n"
-    "A run that is stopped (Ctrl-C, SIGTERM) writes a checkpoint first; --resume goes on from the "
-    "last one and, on a CPU with the same number of threads, ends in the same bytes as a run that "
-    "was never stopped.",
-    "akin train recipes/jina-v1-pairs.toml --data ./data --out runs/pairs\n"
-    "akin train recipes/jina-v1-pairs.toml --data ./data --out runs/pairs --resume\n"
-    "akin train recipes/static-mrl.toml --data ./data --out runs/short --set train.steps=200\n"
-    "akin train --explain pairs.jsonl"};
 
 int list(Context& context) {
   if (context.json()) {
@@ -197,7 +166,9 @@ void print_result(const train::SessionResult& result, Context& context) {
   context.print("{}\n", result.model.string());
 }
 
-int run(TrainOptions& options, Context& context) {
+}  // namespace
+
+int run_training(const TrainOptions& options, Context& context) {
   if (options.list) return list(context);
   if (!options.explain.empty()) return explain_records(options.explain, context);
   if (options.recipe.empty()) {
@@ -238,12 +209,6 @@ int run(TrainOptions& options, Context& context) {
   }
   print_result(result, context);
   return 0;
-}
-
-}  // namespace
-
-std::unique_ptr<Command> make_train_command() {
-  return std::make_unique<CommandOf<TrainOptions>>(kInfo, run);
 }
 
 }  // namespace akin::cli
