@@ -126,7 +126,10 @@ struct XyScales {
   std::vector<double> y_ticks;
 };
 
-XyScales scales_of(const std::vector<ChartSeries>& series) {
+// Where a value of x lies on its axis, before it is scaled.
+double along(double x, const ChartOptions& options) { return options.log_x ? std::log2(x) : x; }
+
+XyScales scales_of(const std::vector<ChartSeries>& series, const ChartOptions& options) {
   double x_low = 1e300, x_high = 0, y_low = 1e300, y_high = -1e300;
   for (const auto& one : series) {
     for (const auto& point : one.points) {
@@ -136,13 +139,14 @@ XyScales scales_of(const std::vector<ChartSeries>& series) {
       y_high = std::max(y_high, point.y);
     }
   }
-  const double pad = std::max((y_high - y_low) * 0.08, 0.25);
+  const double pad = std::max((y_high - y_low) * 0.08, options.log_x ? 0.25 : 1e-12);
   XyScales out;
   double low = y_low - pad, high = y_high + pad;
   out.y_ticks = ticks_over(low, high, 5);
   out.y = {low, high, kHeight - kBottom, kTop};
-  const double margin = std::max(std::log2(x_high / x_low) * 0.06, 0.15);
-  out.x = {std::log2(x_low) - margin, std::log2(x_high) + margin, kLeft, kWidth - kRight};
+  const double begin = along(x_low, options), end = along(x_high, options);
+  const double margin = options.log_x ? std::max((end - begin) * 0.06, 0.15) : 0;
+  out.x = {begin - margin, std::max(end, begin + 1e-9) + margin, kLeft, kWidth - kRight};
   return out;
 }
 
@@ -170,6 +174,15 @@ std::vector<double> x_ticks(const std::vector<ChartSeries>& series, const Scale&
   return values;
 }
 
+std::vector<double> even_ticks(const Scale& x) {
+  const double step = nice_step(x.high - x.low, 8);
+  std::vector<double> out;
+  for (double at = std::ceil(x.low / step) * step; at <= x.high + step * 1e-6; at += step) {
+    out.push_back(at);
+  }
+  return out;
+}
+
 std::string xy_axes(const std::vector<ChartSeries>& series, const XyScales& scales,
                     const ChartOptions& options) {
   std::string out;
@@ -177,8 +190,8 @@ std::string xy_axes(const std::vector<ChartSeries>& series, const XyScales& scal
     out += line(kLeft, scales.y(tick), kWidth - kRight, scales.y(tick), "grid");
     out += text_at(kLeft - 8, scales.y(tick) + 4, "end", number(tick), "tick");
   }
-  for (const double tick : x_ticks(series, scales.x)) {
-    const double at = scales.x(std::log2(tick));
+  for (const double tick : options.log_x ? x_ticks(series, scales.x) : even_ticks(scales.x)) {
+    const double at = scales.x(along(tick, options));
     out += line(at, kHeight - kBottom, at, kHeight - kBottom + 5, "axis");
     out += text_at(at, kHeight - kBottom + 18, "middle", number(tick), "tick");
   }
@@ -220,10 +233,10 @@ std::string html_escape(std::string_view text) {
 }
 
 std::string xy_chart(const std::vector<ChartSeries>& series, const ChartOptions& options) {
-  const auto scales = scales_of(series);
+  const auto scales = scales_of(series, options);
   std::string out = open_svg(kWidth, kHeight, options.title) + xy_axes(series, scales, options);
   Labels labels(kWidth - 2, kHeight - kBottom);
-  const auto at_x = [&](const ChartPoint& p) { return scales.x(std::log2(p.x)); };
+  const auto at_x = [&](const ChartPoint& p) { return scales.x(along(p.x, options)); };
   for (size_t s = 0; s < series.size(); ++s) {
     std::string path;
     for (const auto& point : series[s].points) {
@@ -235,7 +248,7 @@ std::string xy_chart(const std::vector<ChartSeries>& series, const ChartOptions&
       out += fmt::format("<path d=\"{}\" class=\"line s{}\"/>\n", path, s % kChartColors);
     }
   }
-  for (size_t s = 0; s < series.size(); ++s) {
+  for (size_t s = 0; s < series.size() && options.dots; ++s) {
     for (const auto& point : series[s].points) {
       out += fmt::format(
           "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\" class=\"dot s{}\"><title>{}: {:.2f} at "

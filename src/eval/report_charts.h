@@ -26,9 +26,11 @@ struct ChartSeries {
 struct ChartOptions {
   std::string title, x_label, y_label;
   bool lines = false;         // joins the points of a series
+  bool dots = true;           // a mark with a tooltip at every point
+  bool log_x = true;          // else x is even, and may be 0
   bool point_labels = false;  // labels beside the marks
 };
-// y against x, x on a log axis. Values of x must be positive.
+// y against x. On a log axis, values of x must be positive.
 std::string xy_chart(const std::vector<ChartSeries>& series, const ChartOptions& options);
 
 // One row a name, one dot a series: how runs spread on each task type.

@@ -16,16 +16,6 @@ namespace {
 
 #include "eval/report_style.inc"
 
-std::string page(const std::string& title, const std::string& body) {
-  return fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<title>{}</title>\n<style>{}</style></head><body><main>\n{}"
-      "<footer><p>Written by akin {}. This file needs nothing else.</p></footer>\n"
-      "</main><script>{}</script></body></html>\n",
-      html_escape(title), kStyle, body, AKIN_VERSION, kScript);
-}
-
 // Published models worth a row: the runs' own models, then those that have scores for at least
 // half of the tasks (and for two at least).
 std::vector<std::string> published_for(std::span<const RunResults> runs,
@@ -186,6 +176,16 @@ std::string config_table(const Comparison& comparison) {
 
 }  // namespace
 
+std::string report_page(const std::string& title, const std::string& body) {
+  return fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+      "<title>{}</title>\n<style>{}</style></head><body><main>\n{}"
+      "<footer><p>Written by akin {}. This file needs nothing else.</p></footer>\n"
+      "</main><script>{}</script></body></html>\n",
+      html_escape(title), kStyle, body, AKIN_VERSION, kScript);
+}
+
 std::vector<const ReportRow*> ReportData::own() const {
   std::vector<const ReportRow*> out;
   for (const auto& row : rows) {
@@ -202,7 +202,7 @@ std::string report_html(std::span<const RunResults> runs, const ReportOptions& o
     published.push_back(published_run(name));
   }
   const auto data = make_data(runs, published, options, std::move(tasks));
-  return page(options.title, header(data) + body_of(data));
+  return report_page(options.title, header(data) + body_of(data));
 }
 
 void write_report(const std::filesystem::path& path, std::span<const RunResults> runs,
@@ -222,7 +222,7 @@ std::string comparison_html(const RunResults& a, const RunResults& b, const Comp
   const std::string title = fmt::format("{} against {}", comparison.label_a, comparison.label_b);
   std::string body = fmt::format("<h1>{}</h1>\n", html_escape(title)) + cards(comparison);
   body += comparison_section(comparison) + comparison_table(comparison) + config_table(comparison);
-  return page(title, body + body_of(data));
+  return report_page(title, body + body_of(data));
 }
 
 }  // namespace akin::eval

@@ -25,6 +25,9 @@ struct ReportOptions {
   bool item_scores = true;  // confidence intervals from items/ beside the results
 };
 
+// A page in the reports' style around a body: what akin train's report is made with, too.
+std::string report_page(const std::string& title, const std::string& body);
+
 std::string report_html(std::span<const RunResults> runs, const ReportOptions& options = {});
 void write_report(const std::filesystem::path& path, std::span<const RunResults> runs,
                   const ReportOptions& options = {});  // atomic

@@ -12,6 +12,7 @@
 #include "cli/train/card.h"
 #include "cli/train/dev_eval.h"
 #include "cli/train/explain.h"
+#include "cli/train/report.h"
 #include "loss/loss.h"
 #include "train/recipe.h"
 #include "train/session.h"
@@ -205,6 +206,8 @@ int run_training(const TrainOptions& options, Context& context) {
   context.end_progress();
   if (!result.was_done) {
     write_file(result.model / "README.md", model_card(result, record, options.recipe));
+    write_file(session.out / "report.html",
+               training_report(result, record, session.out / "log.jsonl"));
     context.write_record(session.out / "akin_train", {{"recipe", record}});
   }
   print_result(result, context);
