@@ -155,8 +155,9 @@ void UnigramEm::maximize(Update update, double least) {
   const double floor = plain ? 1 / kUnit : kLeastCount;
   double total = 0;
   for (size_t i = 0; i < pieces_.size(); ++i) {
-    if (i < characters) expected_[i] = std::max(expected_[i], floor);
-    kept[i] = i < characters || (expected_[i] >= least && expected_[i] > 0) ? 1 : 0;
+    const bool stays = i < characters || least == 0;
+    if (stays) expected_[i] = std::max(expected_[i], floor);
+    kept[i] = stays || expected_[i] >= least ? 1 : 0;
     if (kept[i] != 0) total += expected_[i];
   }
   const double norm = plain ? std::log(total) : digamma(total);

@@ -313,9 +313,10 @@ int run_tasks(const EvalOptions& options, const std::vector<eval::TaskSpec>& tas
       std::count_if(runs.begin(), runs.end(), [](const auto& run) { return !run.score; });
   const auto counts = runner.counts();
   context.say(fmt::format(
-      "{} scores, {} without, in {:.1f} s; {} texts embedded in {:.1f} s, {} from the cache{}",
-      runs.size() - static_cast<size_t>(failed), failed, watch.seconds(), thousands(counts.encoded),
-      counts.seconds, thousands(counts.cached),
+      "{} scores{} in {:.1f} s; {} texts embedded in {:.1f} s, {} repeated or from the cache{}",
+      runs.size() - static_cast<size_t>(failed),
+      failed == 0 ? "" : fmt::format(", {} tasks without one,", failed), watch.seconds(),
+      thousands(counts.encoded), counts.seconds, thousands(counts.cached),
       counts.truncated == 0
           ? ""
           : fmt::format(", {} cut to the model's length", thousands(counts.truncated))));
