@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "base/error.h"
 
@@ -59,6 +60,21 @@ double squares(const at::Tensor& values, ThreadPool& pool) {
   return sum;
 }
 
+// A sparse gradient with every row once. Torch forgets that rows in rising order are; sorting them
+// again would cost more than the update.
+at::Tensor once_each(const at::Tensor& gradient) {
+  if (gradient.is_coalesced() || !gradient.device().is_cpu()) return gradient.coalesce();
+  const at::Tensor indices = gradient._indices().contiguous();
+  const int64_t* rows = indices.data_ptr<int64_t>();
+  const int64_t count = indices.size(1);
+  if (indices.size(0) == 1 &&
+      std::adjacent_find(rows, rows + count, std::greater_equal<>()) == rows + count) {
+    at::Tensor out = gradient;
+    return out._coalesced_(true);
+  }
+  return gradient.coalesce();
+}
+
 at::Tensor values_of(const at::Tensor& gradient) {
   return gradient.is_sparse() ? gradient._values() : gradient;
 }
@@ -87,7 +103,7 @@ double AdamW::step(double learning_rate) {
     if (!parameters_[i].trained) continue;
     at::Tensor& gradient = parameters_[i].value.mutable_grad();
     if (!gradient.defined()) continue;
-    gradients[i] = gradient.is_sparse() ? gradient.coalesce() : gradient;
+    gradients[i] = gradient.is_sparse() ? once_each(gradient) : gradient;
     sum += squares(values_of(gradients[i]), pool_);
   }
   const double norm = std::sqrt(sum);

@@ -12,6 +12,7 @@
 #include "data/loader.h"
 #include "train/checkpoint.h"
 #include "train/meters.h"
+#include "train/open_model.h"
 #include "train/run_log.h"
 #include "train/schedule.h"
 #include "train/sources.h"
@@ -27,61 +28,6 @@ constexpr size_t kAhead = 4;                // batches that workers prepare ahea
 constexpr size_t kEvaluationTokens = 4096;  // of a micro-batch while evaluating
 constexpr uint64_t kEasySteps = 10;         // first steps over which "too easy" is judged
 constexpr double kEasyShare = 0.9;
-
-nn::TextModelOptions model_options(const Recipe& recipe) {
-  nn::TextModelOptions out;
-  out.device = recipe.train.device;
-  out.threads = recipe.train.threads;
-  out.frozen = recipe.model.frozen;
-  out.numbers.precision = recipe.model.precision == PrecisionChoice::bf16 ? nn::TrainPrecision::bf16
-                                                                          : nn::TrainPrecision::f32;
-  out.numbers.dropout = recipe.model.dropout;
-  out.numbers.attention_dropout = recipe.model.attention_dropout;
-  out.numbers.recompute = recipe.model.recompute;
-  return out;
-}
-
-PoolingSpec pooling_spec(const std::string& words) {
-  PoolingSpec out;
-  for (const PoolingMode mode :
-       {PoolingMode::cls, PoolingMode::max, PoolingMode::mean, PoolingMode::mean_sqrt_len,
-        PoolingMode::weighted_mean, PoolingMode::last_token}) {
-    if (words == pooling_mode_name(mode)) out.modes.push_back(mode);
-  }
-  if (out.modes.empty()) {
-    throw_error(ErrorKind::usage, "model.pooling", "{} is not a pooling mode", quote(words));
-  }
-  return out;
-}
-
-std::shared_ptr<nn::TextModel> make_model(const Recipe& recipe) {
-  const ModelTable& table = recipe.model;
-  const nn::TextModelOptions options = model_options(recipe);
-  if (!table.open.empty()) {
-    model::LoadOptions load;
-    if (!table.pooling.empty()) load.pooling = pooling_spec(table.pooling);
-    return nn::TextModel::open(table.open, options, load);
-  }
-  if (table.tokenizer.empty()) {
-    throw_error(ErrorKind::usage, "model",
-                "neither a model to open nor a tokenizer for a new one; set model.open or "
-                "model.tokenizer");
-  }
-  nn::ScratchSpec spec;
-  spec.family = table.family;
-  spec.layers = table.layers;
-  spec.hidden = table.hidden;
-  spec.heads = table.heads;
-  spec.ffn_hidden = table.ffn_hidden;
-  spec.max_positions = table.max_positions;
-  spec.tokenizer = table.tokenizer;
-  if (!table.pooling.empty()) spec.pooling = pooling_spec(table.pooling);
-  if (table.max_tokens > 0) spec.max_tokens = table.max_tokens;
-  spec.init_std = table.init_std;
-  spec.seed = recipe.train.seed;
-  spec.embeddings_from = table.embeddings_from;
-  return nn::TextModel::from_scratch(spec, options);
-}
 
 // The part of a recipe that the weights depend on.
 json decisive(Recipe& recipe) {
@@ -99,32 +45,6 @@ std::string differences(const json& a, const json& b) {
   }
   return out;
 }
-
-// Other values in the parameters for as long as this lives.
-class Swap {
- public:
-  Swap(nn::TextModel& model, const std::vector<at::Tensor>& values) : model_(model) {
-    if (values.empty()) return;
-    for (size_t i = 0; i < values.size(); ++i) {
-      at::Tensor own = model.parameters()[i].value.detach();
-      kept_.push_back(own.clone());
-      own.copy_(values[i]);
-    }
-    model.parameters_changed();
-  }
-  ~Swap() {
-    for (size_t i = 0; i < kept_.size(); ++i) {
-      model_.parameters()[i].value.detach().copy_(kept_[i]);
-    }
-    if (!kept_.empty()) model_.parameters_changed();
-  }
-  Swap(const Swap&) = delete;
-  Swap& operator=(const Swap&) = delete;
-
- private:
-  nn::TextModel& model_;
-  std::vector<at::Tensor> kept_;
-};
 
 class Session {
  public:
@@ -176,7 +96,7 @@ SessionResult Session::run() {
   std::error_code ignored;
   fs::create_directories(options_.out / "data", ignored);
   at::set_num_threads(static_cast<int>(pool_.size()));
-  model_ = make_model(recipe_);
+  model_ = open_model(recipe_);
   sources_ = open_sources(recipe_, options_.data, options_.out / "data", *model_, events_.progress);
   mixture_ = std::make_unique<data::Mixture>(
       sources_.mixture,
@@ -361,7 +281,7 @@ void Session::evaluate() {
   if (!events_.evaluate) return;
   DevScores scores;
   {
-    const Swap averages(*model_, optimizer_->averages());
+    const WeightSwap averages(*model_, optimizer_->averages());
     const auto encoder = nn::make_torch_encoder(model_, kEvaluationTokens);
     try {
       scores = events_.evaluate(*encoder);

@@ -1,0 +1,83 @@
+#include "train/open_model.h"
+
+#include "base/error.h"
+
+namespace akin::train {
+namespace {
+
+nn::TextModelOptions model_options(const Recipe& recipe) {
+  nn::TextModelOptions out;
+  out.device = recipe.train.device;
+  out.threads = recipe.train.threads;
+  out.frozen = recipe.model.frozen;
+  out.numbers.precision = recipe.model.precision == PrecisionChoice::bf16 ? nn::TrainPrecision::bf16
+                                                                          : nn::TrainPrecision::f32;
+  out.numbers.dropout = recipe.model.dropout;
+  out.numbers.attention_dropout = recipe.model.attention_dropout;
+  out.numbers.recompute = recipe.model.recompute;
+  return out;
+}
+
+PoolingSpec pooling_spec(const std::string& words) {
+  PoolingSpec out;
+  for (const PoolingMode mode :
+       {PoolingMode::cls, PoolingMode::max, PoolingMode::mean, PoolingMode::mean_sqrt_len,
+        PoolingMode::weighted_mean, PoolingMode::last_token}) {
+    if (words == pooling_mode_name(mode)) out.modes.push_back(mode);
+  }
+  if (out.modes.empty()) {
+    throw_error(ErrorKind::usage, "model.pooling", "{} is not a pooling mode", quote(words));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::shared_ptr<nn::TextModel> open_model(const Recipe& recipe) {
+  const ModelTable& table = recipe.model;
+  const nn::TextModelOptions options = model_options(recipe);
+  if (!table.open.empty()) {
+    model::LoadOptions load;
+    if (!table.pooling.empty()) load.pooling = pooling_spec(table.pooling);
+    return nn::TextModel::open(table.open, options, load);
+  }
+  if (table.tokenizer.empty()) {
+    throw_error(ErrorKind::usage, "model",
+                "neither a model to open nor a tokenizer for a new one; set model.open or "
+                "model.tokenizer");
+  }
+  nn::ScratchSpec spec;
+  spec.family = table.family;
+  spec.layers = table.layers;
+  spec.hidden = table.hidden;
+  spec.heads = table.heads;
+  spec.ffn_hidden = table.ffn_hidden;
+  spec.max_positions = table.max_positions;
+  spec.tokenizer = table.tokenizer;
+  if (!table.pooling.empty()) spec.pooling = pooling_spec(table.pooling);
+  if (table.max_tokens > 0) spec.max_tokens = table.max_tokens;
+  spec.init_std = table.init_std;
+  spec.seed = recipe.train.seed;
+  spec.embeddings_from = table.embeddings_from;
+  return nn::TextModel::from_scratch(spec, options);
+}
+
+WeightSwap::WeightSwap(nn::TextModel& model, const std::vector<at::Tensor>& values)
+    : model_(model) {
+  if (values.empty()) return;
+  for (size_t i = 0; i < values.size(); ++i) {
+    at::Tensor own = model.parameters()[i].value.detach();
+    kept_.push_back(own.clone());
+    own.copy_(values[i]);
+  }
+  model.parameters_changed();
+}
+
+WeightSwap::~WeightSwap() {
+  for (size_t i = 0; i < kept_.size(); ++i) {
+    model_.parameters()[i].value.detach().copy_(kept_[i]);
+  }
+  if (!kept_.empty()) model_.parameters_changed();
+}
+
+}  // namespace akin::train

@@ -1,0 +1,31 @@
+// The model of a recipe, opened or made, and other weights put in its place for a while. Internal
+// to train/.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <memory>
+#include <vector>
+
+#include "nn/text_model.h"
+#include "train/recipe.h"
+
+namespace akin::train {
+
+// Errors: those of nn::TextModel; usage (neither a model to open nor a tokenizer for a new one).
+std::shared_ptr<nn::TextModel> open_model(const Recipe& recipe);
+
+// Other values in the parameters for as long as this lives; none: nothing is done.
+class WeightSwap {
+ public:
+  WeightSwap(nn::TextModel& model, const std::vector<at::Tensor>& values);
+  ~WeightSwap();
+  WeightSwap(const WeightSwap&) = delete;
+  WeightSwap& operator=(const WeightSwap&) = delete;
+
+ private:
+  nn::TextModel& model_;
+  std::vector<at::Tensor> kept_;
+};
+
+}  // namespace akin::train
