@@ -35,7 +35,7 @@ class UnigramEm {
   const std::vector<Piece>& pieces() const { return pieces_; }
   Expectation expect();
   // New scores from the last expect(). Pieces expected less than `least` times are dropped;
-  // characters never are.
+  // characters never are, and with `least` 0 none is.
   void maximize(Update update, double least);
   // Drops pieces until `keep` are left: first those that no best path takes, then those whose loss
   // costs the likelihood least. Characters stay.
