@@ -16,6 +16,11 @@ std::span<const std::string_view> choices(Schedule) {
   return kWords;
 }
 
+std::span<const std::string_view> choices(SavedType) {
+  static constexpr std::string_view kWords[] = {"f32", "f16", "bf16"};
+  return kWords;
+}
+
 std::span<const std::string_view> choices(PrecisionChoice) {
   static constexpr std::string_view kWords[] = {"f32", "bf16"};
   return kWords;

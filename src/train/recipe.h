@@ -18,7 +18,9 @@ namespace akin::train {
 
 enum class Schedule : uint8_t { linear, cosine, constant };
 enum class PrecisionChoice : uint8_t { f32, bf16 };
+enum class SavedType : uint8_t { f32, f16, bf16 };
 std::span<const std::string_view> choices(Schedule);
+std::span<const std::string_view> choices(SavedType);
 std::span<const std::string_view> choices(PrecisionChoice);
 
 // [model]
@@ -179,10 +181,12 @@ struct EvaluateTable {
 
 // [save]
 struct SaveTable {
+  SavedType dtype = SavedType::f32;
   std::vector<std::string> prompts;
   std::string default_prompt;
   template <typename Visitor>
   void fields(Visitor& v) {
+    v("dtype=TYPE", dtype, "of the weights in the model folder; half the bytes cost little");
     v("prompts=NAME=TEXT...", prompts, "prompts written into the model");
     v("default-prompt=NAME", default_prompt, "the one used when nobody chooses");
   }

@@ -33,6 +33,7 @@ constexpr double kEasyShare = 0.9;
 json decisive(Recipe& recipe) {
   json out = json::parse(recipe_record(recipe).dump());
   for (const char* key : {"log-every", "checkpoint-every", "workers"}) out["train"].erase(key);
+  out.erase("save");
   return out;
 }
 
@@ -338,6 +339,8 @@ nn::SaveOptions Session::save_options() const {
     out.prompts[prompt.substr(0, equals)] = prompt.substr(equals + 1);
   }
   out.default_prompt_name = recipe_.save.default_prompt;
+  constexpr DType kTypes[] = {DType::f32, DType::f16, DType::bf16};
+  out.dtype = kTypes[static_cast<size_t>(recipe_.save.dtype)];
   if (recipe_.model.max_tokens > 0) out.max_tokens = recipe_.model.max_tokens;
   return out;
 }
