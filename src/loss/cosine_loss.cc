@@ -105,8 +105,12 @@ class OnEmbeddings final : public Loss {
   LossNeeds needs() const override { return loss_->needs(); }
   LossOutput forward(const LossInput& in) const override {
     check_input(in, loss_->needs(), loss_->name());
-    const auto plan = loss_->plan(in);
     const int64_t dims[] = {in.queries.size(1)};
+    if (const auto form = loss_->softmax(); form && has_fused_softmax(in)) {
+      const double weights[] = {1};
+      return fused_softmax(*form, in, dims, weights);
+    }
+    const auto plan = loss_->plan(in);
     return loss_->from_cosines(prefix_cosines(in, plan.against, dims).front(), plan, in);
   }
   const CosineLoss* on_cosines() const override { return loss_.get(); }

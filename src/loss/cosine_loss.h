@@ -6,10 +6,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include "loss/fused_softmax.h"
 #include "loss/loss.h"
 
 namespace akin::loss {
@@ -38,6 +40,8 @@ class CosineLoss {
   virtual CosinePlan plan(const LossInput& in) const = 0;  // of a checked input
   virtual LossOutput from_cosines(const at::Tensor& cosines, const CosinePlan& plan,
                                   const LossInput& in) const = 0;
+  // The same loss as one operation, where it is one (fused_softmax.h).
+  virtual std::optional<InBatchSoftmaxForm> softmax() const { return {}; }
 };
 
 // The loss over embeddings.

@@ -57,6 +57,9 @@ class Matryoshka final : public Loss {
   }
   LossOutput from_cosines(const CosineLoss& loss, const LossInput& in) const {
     check_input(in, loss.needs(), loss.name());
+    if (const auto form = loss.softmax(); form && has_fused_softmax(in)) {
+      return fused_softmax(*form, in, options_.dims, options_.weights);
+    }
     CosinePlan plan = loss.plan(in);
     const auto cosines = prefix_cosines(in, plan.against, options_.dims);
     LossOutput out;

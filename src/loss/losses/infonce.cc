@@ -42,6 +42,12 @@ class InfoNce final : public CosineLoss {
     }
     return out;
   }
+  std::optional<InBatchSoftmaxForm> softmax() const override {
+    if (!options_.in_batch_negatives) return {};
+    return InBatchSoftmaxForm{.temperature = options_.temperature,
+                              .both_directions = options_.symmetric,
+                              .mask_duplicates = options_.mask_duplicates};
+  }
 
  private:
   const LossOptions options_;

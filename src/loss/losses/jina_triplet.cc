@@ -36,6 +36,12 @@ class JinaTriplet final : public CosineLoss {
     if (plan.statistics) count_ranking(out, logits, logits.diagonal(), plan.excluded);
     return out;
   }
+  std::optional<InBatchSoftmaxForm> softmax() const override {
+    return InBatchSoftmaxForm{.temperature = options_.temperature,
+                              .both_directions = true,
+                              .mask_duplicates = options_.mask_duplicates,
+                              .margin = options_.margin};
+  }
 
  private:
   const LossOptions options_;

@@ -35,6 +35,11 @@ class SimCseSup final : public CosineLoss {
     if (plan.statistics) count_ranking(out, logits, logits.diagonal(), plan.excluded);
     return out;
   }
+  std::optional<InBatchSoftmaxForm> softmax() const override {
+    if (options_.hard_negative_weight != 1) return {};
+    return InBatchSoftmaxForm{.temperature = options_.temperature,
+                              .mask_duplicates = options_.mask_duplicates};
+  }
 
  private:
   // ln(weight) on the logits of own negatives.

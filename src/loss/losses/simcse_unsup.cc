@@ -31,6 +31,11 @@ class SimCseUnsup final : public CosineLoss {
     if (plan.statistics) count_ranking(out, logits, logits.diagonal(), plan.excluded);
     return out;
   }
+  std::optional<InBatchSoftmaxForm> softmax() const override {
+    return InBatchSoftmaxForm{.temperature = options_.temperature,
+                              .mask_duplicates = options_.mask_duplicates,
+                              .negatives = false};
+  }
 
  private:
   const LossOptions options_;
