@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/terminal.h"
+#include "core/pooling_words.h"
 #include "engine/cpu_encoder.h"
 #include "store/hub_cache.h"
 
@@ -33,33 +34,6 @@ std::vector<fs::path> shipped_roots() {
     roots.push_back(up / "models");
   }
   return roots;
-}
-
-std::optional<PoolingSpec> parse_pooling(const std::string& words) {
-  if (words.empty()) return std::nullopt;
-  static constexpr PoolingMode kModes[] = {PoolingMode::cls,           PoolingMode::max,
-                                           PoolingMode::mean,          PoolingMode::mean_sqrt_len,
-                                           PoolingMode::weighted_mean, PoolingMode::last_token};
-  PoolingSpec spec;
-  size_t begin = 0, found = 0, asked = 0;
-  for (; begin <= words.size(); ++asked) {
-    const size_t end = std::min(words.find('+', begin), words.size());
-    const std::string_view word = std::string_view(words).substr(begin, end - begin);
-    for (const auto mode : kModes) found += pooling_mode_name(mode) == word ? 1 : 0;
-    if (found != asked + 1) {
-      throw_error(ErrorKind::usage, "--pooling",
-                  "{} is not one of cls, max, mean, mean_sqrt_len, weighted_mean, last_token",
-                  quote(word));
-    }
-    begin = end + 1;
-  }
-  for (const auto mode : kModes) {  // concatenated in this order, whatever the order of the words
-    const auto whole = "+" + words + "+";
-    if (whole.find(fmt::format("+{}+", pooling_mode_name(mode))) != std::string::npos) {
-      spec.modes.push_back(mode);
-    }
-  }
-  return spec;
 }
 
 std::string shipped_names(const std::vector<std::pair<std::string, fs::path>>& shipped) {
@@ -122,7 +96,7 @@ fs::path resolve_model_folder(const std::string& model) {
 
 model::Model load_model(const ModelOptions& options) {
   model::LoadOptions load;
-  load.pooling = parse_pooling(options.pooling);
+  if (!options.pooling.empty()) load.pooling = pooling_from_words(options.pooling, "--pooling");
   const auto folder = resolve_model_folder(options.model);
   auto model = model::load_model(folder, load);
   std::error_code error;  // a snapshot's folder is named by its commit: the repository says more

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/html.h"
 #include "text/utf8.h"
 
 namespace akin::data {
@@ -48,39 +49,14 @@ hr{border:0;border-top:1px solid var(--line)}
 
 constexpr size_t kMostText = 600;  // bytes of a text that a sample shows
 
-std::string escape(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? ' ' : c;
-    }
-  }
-  return out;
-}
 // The beginning of a text, whole characters, made safe.
 std::string shown(const std::string& text) {
   std::string valid;
   text::repair_utf8(text, valid);
-  if (valid.size() <= kMostText) return escape(valid);
+  if (valid.size() <= kMostText) return html_escape(valid);
   size_t end = kMostText;
   while (end > 0 && (static_cast<unsigned char>(valid[end]) & 0xC0) == 0x80) --end;
-  return escape(valid.substr(0, end)) + " &hellip;";
+  return html_escape(valid.substr(0, end)) + " &hellip;";
 }
 
 std::string thousands(uint64_t number) {
@@ -125,8 +101,8 @@ std::string funnel(const Json& report) {
         "<rect class=\"kept\" x=\"{}\" y=\"{}\" width=\"{:.1f}\" height=\"20\"/>"
         "<rect class=\"gone\" x=\"{:.1f}\" y=\"{}\" width=\"{:.1f}\" height=\"20\"/>"
         "<text class=\"t\" x=\"{:.1f}\" y=\"{}\">{}{}</text>\n",
-        kLeft - 10, y + 15, escape(name), kLeft, y, kept_width, kLeft + kept_width, y, gone_width,
-        kLeft + kept_width + gone_width + 8, y + 15, thousands(left),
+        kLeft - 10, y + 15, html_escape(name), kLeft, y, kept_width, kLeft + kept_width, y,
+        gone_width, kLeft + kept_width + gone_width + 8, y + 15, thousands(left),
         gone == 0 ? "" : " (-" + thousands(gone) + ")");
     y += kRow;
   };
@@ -151,7 +127,7 @@ std::string filters_table(const Json& report) {
     const auto in = filter.at("in").get<uint64_t>(), gone = filter.at("removed").get<uint64_t>();
     std::string why;
     const auto add = [&](const std::string& name, uint64_t count) {
-      why += fmt::format("{}{} {}", why.empty() ? "" : "<br>", escape(name), thousands(count));
+      why += fmt::format("{}{} {}", why.empty() ? "" : "<br>", html_escape(name), thousands(count));
     };
     for (const auto& [name, reason] : filter.at("reasons").items()) {
       add(name, reason.at("count").get<uint64_t>());
@@ -164,7 +140,7 @@ std::string filters_table(const Json& report) {
     out += fmt::format(
         "<tr><td class=\"l\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>"
         "<td class=\"l\">{}</td></tr>\n",
-        escape(filter.at("name").get<std::string>()), thousands(in), thousands(gone),
+        html_escape(filter.at("name").get<std::string>()), thousands(in), thousands(gone),
         percent(share(gone, in)), thousands(filter.at("changed").get<uint64_t>()), why);
   }
   return out + "</table></div>\n";
@@ -208,7 +184,7 @@ std::string lengths_chart(const Json& lengths, const std::string& side) {
       "class=\"kept\"></i>kept; characters, from the number below a bar to the next</span></h3>\n"
       "<svg viewBox=\"0 0 {} 216\" role=\"img\" aria-label=\"lengths\"><line class=\"axis\" "
       "x1=\"0\" x2=\"{}\" y1=\"190\" y2=\"190\"/>\n{}</svg></figure>\n",
-      escape(side), 16 + kColumn * static_cast<double>(classes),
+      html_escape(side), 16 + kColumn * static_cast<double>(classes),
       16 + kColumn * static_cast<double>(classes), bars);
 }
 
@@ -234,7 +210,7 @@ std::string samples(const Json& report) {
   for (const auto& filter : report.at("filters")) {
     for (const auto& [name, reason] : filter.at("reasons").items()) {
       out += fmt::format("<details><summary>{}: {} <span class=\"mut\">{}</span></summary>\n",
-                         escape(filter.at("name").get<std::string>()), escape(name),
+                         html_escape(filter.at("name").get<std::string>()), html_escape(name),
                          thousands(reason.at("count").get<uint64_t>()));
       bool first = true;
       for (const auto& sample : reason.at("samples")) {

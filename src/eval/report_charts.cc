@@ -206,32 +206,6 @@ std::string xy_axes(const std::vector<ChartSeries>& series, const XyScales& scal
 
 }  // namespace
 
-std::string html_escape(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    }
-  }
-  return out;
-}
-
 std::string xy_chart(const std::vector<ChartSeries>& series, const ChartOptions& options) {
   const auto scales = scales_of(series, options);
   std::string out = open_svg(kWidth, kHeight, options.title) + xy_axes(series, scales, options);

@@ -7,10 +7,9 @@
 #include <string_view>
 #include <vector>
 
-namespace akin::eval {
+#include "base/html.h"
 
-// Text made safe between tags and in attributes; control characters become spaces.
-std::string html_escape(std::string_view text);
+namespace akin::eval {
 
 // Number of colours; series i has the classes "s<i % kChartColors>".
 inline constexpr size_t kChartColors = 8;

@@ -22,11 +22,11 @@ class ByteTrieBuilder {
   }
 
   void build() {
-    std::vector<Range> todo{{0, static_cast<uint32_t>(keys_.size()), 0, ByteTrie::kRoot}};
-    while (!todo.empty()) {
-      const Range range = todo.back();
-      todo.pop_back();
-      expand(range, todo);
+    std::vector<Range> pending{{0, static_cast<uint32_t>(keys_.size()), 0, ByteTrie::kRoot}};
+    while (!pending.empty()) {
+      const Range range = pending.back();
+      pending.pop_back();
+      expand(range, pending);
     }
   }
 
@@ -38,7 +38,7 @@ class ByteTrieBuilder {
   static constexpr size_t kBlock = 256;
   static constexpr size_t kOpenBlocks = 16;  // older blocks are not searched for room any more
 
-  void expand(Range range, std::vector<Range>& todo) {
+  void expand(Range range, std::vector<Range>& pending) {
     if (range.begin < range.end && keys_[range.begin].text.size() == range.depth) {
       units_[range.node].value = keys_[range.begin].value;
       ++range.begin;
@@ -60,7 +60,7 @@ class ByteTrieBuilder {
       const uint32_t child = base ^ labels_[i];
       occupy(child);
       units_[child].base_and_label = labels_[i];
-      todo.push_back({starts_[i], starts_[i + 1], range.depth + 1, child});
+      pending.push_back({starts_[i], starts_[i + 1], range.depth + 1, child});
     }
   }
 

@@ -32,18 +32,18 @@ uint32_t category_bits(std::string_view name) {
 // Whether the program can reach its end without taking a character.
 bool matches_empty(const std::vector<PatternStep>& program) {
   std::vector<uint8_t> seen(program.size() + 1, 0);
-  std::vector<uint32_t> todo{0};
-  while (!todo.empty()) {
-    const uint32_t i = todo.back();
-    todo.pop_back();
+  std::vector<uint32_t> pending{0};
+  while (!pending.empty()) {
+    const uint32_t i = pending.back();
+    pending.pop_back();
     if (i >= program.size()) return true;
     if (seen[i] != 0) continue;
     seen[i] = 1;
     const PatternStep& step = program[i];
     if (step.op == Op::set || (step.op == Op::repeat && step.a > 0)) continue;
     const bool moves = step.op == Op::split || step.op == Op::jump || step.op == Op::look;
-    todo.push_back(moves ? step.a : i + 1);
-    if (step.op == Op::split) todo.push_back(step.b);
+    pending.push_back(moves ? step.a : i + 1);
+    if (step.op == Op::split) pending.push_back(step.b);
   }
   return false;
 }

@@ -1,6 +1,7 @@
 #include "train/open_model.h"
 
 #include "base/error.h"
+#include "core/pooling_words.h"
 
 namespace akin::train {
 namespace {
@@ -18,19 +19,6 @@ nn::TextModelOptions model_options(const Recipe& recipe) {
   return out;
 }
 
-PoolingSpec pooling_spec(const std::string& words) {
-  PoolingSpec out;
-  for (const PoolingMode mode :
-       {PoolingMode::cls, PoolingMode::max, PoolingMode::mean, PoolingMode::mean_sqrt_len,
-        PoolingMode::weighted_mean, PoolingMode::last_token}) {
-    if (words == pooling_mode_name(mode)) out.modes.push_back(mode);
-  }
-  if (out.modes.empty()) {
-    throw_error(ErrorKind::usage, "model.pooling", "{} is not a pooling mode", quote(words));
-  }
-  return out;
-}
-
 }  // namespace
 
 std::shared_ptr<nn::TextModel> open_model(const Recipe& recipe) {
@@ -38,7 +26,7 @@ std::shared_ptr<nn::TextModel> open_model(const Recipe& recipe) {
   const nn::TextModelOptions options = model_options(recipe);
   if (!table.open.empty()) {
     model::LoadOptions load;
-    if (!table.pooling.empty()) load.pooling = pooling_spec(table.pooling);
+    if (!table.pooling.empty()) load.pooling = pooling_from_words(table.pooling, "model.pooling");
     return nn::TextModel::open(table.open, options, load);
   }
   if (table.tokenizer.empty()) {
@@ -54,7 +42,7 @@ std::shared_ptr<nn::TextModel> open_model(const Recipe& recipe) {
   spec.ffn_hidden = table.ffn_hidden;
   spec.max_positions = table.max_positions;
   spec.tokenizer = table.tokenizer;
-  if (!table.pooling.empty()) spec.pooling = pooling_spec(table.pooling);
+  if (!table.pooling.empty()) spec.pooling = pooling_from_words(table.pooling, "model.pooling");
   if (table.max_tokens > 0) spec.max_tokens = table.max_tokens;
   spec.init_std = table.init_std;
   spec.seed = recipe.train.seed;

@@ -302,7 +302,6 @@ void Session::take_scores(const DevScores& scores) {
   report.scores = scores;
   if (step_ == 0) result_.before = scores;
   result_.after = scores;
-  report.general_before = result_.before.general;
   report.best = scores.main && (!result_.best || *scores.main > *result_.best);
   if (report.best) {
     result_.best = scores.main;

@@ -48,16 +48,14 @@ struct ScoreReport {
   uint64_t step = 0;
   DevScores scores;
   bool best = false;
-  std::optional<double> general_before;  // at step 0
 };
 
 struct SessionEvents {
   std::function<void(const StepReport&)> on_step;
   std::function<void(const ScoreReport&)> on_scores;
   std::function<void(const std::string&)> warn;  // one line of words
-  std::function<void(const std::string&)> say;
-  std::function<DevScores(Encoder&)> evaluate;  // empty: no evaluation
-  ProgressSink progress;                        // of reading sources
+  std::function<DevScores(Encoder&)> evaluate;   // empty: no evaluation
+  ProgressSink progress;                         // of reading sources
 };
 
 struct SourceReport {

@@ -12,7 +12,6 @@ namespace akin::cli {
 namespace {
 
 using eval::ChartSeries;
-using eval::html_escape;
 using nlohmann::json;
 
 struct Curves {

@@ -105,10 +105,6 @@ train::SessionEvents make_events(Context& context) {
     context.end_progress();
     context.warn("akin: warning: " + words);
   };
-  events.say = [&](const std::string& words) {
-    context.end_progress();
-    context.say(words);
-  };
   events.on_step = [&](const train::StepReport& report) {
     context.end_progress();
     std::string line = fmt::format("step {:>6}/{}  loss {:.4f}  lr {:.2e}  {:>7} pairs/s",
