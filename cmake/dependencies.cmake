@@ -21,6 +21,13 @@ add_library(cld2 INTERFACE)
 target_link_libraries(cld2 INTERFACE ${CLD2_LIBRARY})
 target_include_directories(cld2 SYSTEM INTERFACE ${CLD2_INCLUDE_DIR})
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
+find_package(OpenSSL REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(Boost 1.74 REQUIRED)  # Asio and Beast, headers only
+# hnswlib is one header.
+find_path(HNSWLIB_INCLUDE_DIR hnswlib/hnswlib.h REQUIRED)
+add_library(hnswlib INTERFACE)
+target_include_directories(hnswlib SYSTEM INTERFACE ${HNSWLIB_INCLUDE_DIR})
 if(NOT AKIN_TRAIN STREQUAL "OFF")
   find_package(Torch QUIET)
   if(NOT Torch_FOUND AND AKIN_TRAIN STREQUAL "ON")

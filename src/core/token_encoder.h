@@ -1,0 +1,38 @@
+// An encoder whose two halves can be used apart: texts to ids on the caller's thread, ids to
+// vectors in one pass of the model. What a server needs to count before it queues, to batch texts
+// of many requests, and to take token ids from clients. Implemented by engine/ beside Encoder.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/encoder.h"
+#include "core/token_batch.h"
+
+namespace akin {
+
+class TokenEncoder {
+ public:
+  virtual ~TokenEncoder() = default;
+  // Ids of each text with its prompt and special tokens, cut as options.truncate says; adapters
+  // from options.task(s). Runs on the calling thread alone, never waits for a pass of the model.
+  // Thread-safe. Errors: as Encoder::encode.
+  virtual TokenBatch tokenize(std::span<const std::string_view> texts, const EncodeOptions& options,
+                              EncodeReport& report) const = 0;
+  // Adds the model's special tokens around bare ids of each text where `add_special_tokens`, cuts
+  // or refuses as options.truncate says. Errors: usage, an id outside the vocabulary (which,
+  // where); too_long.
+  virtual TokenBatch wrap(std::span<const std::span<const int32_t>> ids, bool add_special_tokens,
+                          const EncodeOptions& options, EncodeReport& report) const = 0;
+  // out: [batch.size(), dims or info().dim]; of the options only dims, allow_any_dims, normalize
+  // and progress are read. A text's vector does not depend on the batch. Thread-safe.
+  virtual void encode_ids(const TokenBatch& batch, const EncodeOptions& options,
+                          MatView<float> out) = 0;
+};
+
+// The encoder's other face, or null where it has none.
+TokenEncoder* token_encoder(Encoder& encoder);
+
+}  // namespace akin

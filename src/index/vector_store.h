@@ -1,0 +1,90 @@
+// Vectors on disk, mapped: rows appended in order, one file per code and prefix length, searched in
+// place. Knows row numbers only; ids, texts and which rows still live are document_store.h's.
+//
+// Shapes: N rows, E dims. Rows are unit vectors (cosine) or as the caller wants (dot).
+//
+// Files below the store's folder: vectors.f32 (or .f16), and one file per extra code,
+// `codes.<code>.<dims>`. Each begins with a 64-byte head (magic, code, dims); a row count is not in
+// it: the owner says how many rows are valid (rows beyond, from a crash, are cut at open).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/mat.h"
+#include "base/threads.h"
+#include "index/code.h"
+
+namespace akin::index {
+
+struct RowHit {
+  float score = 0;
+  uint32_t row = 0;
+};
+
+// A prefix of the dims under one code: what a stage of a funnel scans.
+struct CodeSpec {
+  Code code = Code::f32;
+  size_t dims = 0;
+  bool operator==(const CodeSpec&) const = default;
+};
+
+struct VectorStoreSpec {
+  size_t dims = 0;
+  Code full = Code::f32;        // f32 or f16: the vectors themselves
+  std::vector<CodeSpec> extra;  // kept beside them
+};
+
+// Which rows may be answers: bit r of word r / 64. Empty: all.
+using RowMask = std::span<const uint64_t>;
+
+// One stage of adaptive retrieval (methods.md 7.2): score the survivors of the stage before (the
+// first: all rows) with this code, keep the best `keep`.
+struct FunnelStage {
+  CodeSpec code;
+  size_t keep = 0;
+};
+
+// Thread-safe for readers; appends need the store for themselves. Results do not depend on the
+// number of threads; equal scores: the lower row first.
+class VectorStore {
+ public:
+  // Errors: usage, a folder that holds a store; io.
+  static std::unique_ptr<VectorStore> create(const std::filesystem::path& folder,
+                                             const VectorStoreSpec& spec);
+  // `rows` valid rows. Errors: bad_format, files too short or of another spec; not_found.
+  static std::unique_ptr<VectorStore> open(const std::filesystem::path& folder,
+                                           const VectorStoreSpec& spec, size_t rows, bool writable);
+  virtual ~VectorStore() = default;
+
+  virtual const VectorStoreSpec& spec() const = 0;
+  virtual size_t rows() const = 0;
+
+  // Rows go behind the last; on disk (fsync) when this returns. Errors: io (nothing is added),
+  // usage (width, a number that is not finite).
+  virtual void append(MatView<const float> rows) = 0;
+
+  // The vector of a row as f32. out: E.
+  virtual void read(uint32_t row, std::span<float> out) const = 0;
+
+  // Exact search under one code: looks at every allowed row. queries: [Q, dims or longer]; best
+  // first. Errors: usage, a code that is not kept (names those that are; f32 and f16 are always
+  // there for any number of first dims).
+  virtual std::vector<std::vector<RowHit>> scan(MatView<const float> queries, size_t k,
+                                                const CodeSpec& code, RowMask allowed,
+                                                ThreadPool& pool) const = 0;
+  // The stages one after another; the last one's scores are the answer's.
+  virtual std::vector<RowHit> funnel(std::span<const float> query,
+                                     std::span<const FunnelStage> stages, RowMask allowed,
+                                     ThreadPool& pool) const = 0;
+};
+
+// Halving schedule: keeps k * 2^s rows at each of `steps` lengths from the shortest to the full one
+// (the funnel of methods.md 7.2).
+std::vector<FunnelStage> funnel_schedule(const VectorStoreSpec& spec, size_t rows, size_t k);
+
+}  // namespace akin::index

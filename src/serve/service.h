@@ -1,0 +1,61 @@
+// What dialects may ask of the server: models by name, texts to vectors, pairs to scores, an index.
+// Implemented by the batching host in this room (host.h); tests may use a small fake.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "serve/request.h"
+
+namespace akin::serve {
+
+// A client that waits: `gone()` turns true when it hung up; work for it may then be dropped.
+struct Call {
+  std::string request_id;
+  std::chrono::steady_clock::time_point start, deadline;
+  std::shared_ptr<std::atomic<bool>> gone;
+};
+
+struct Limits {
+  size_t max_client_batch = 32;  // inputs of a request where the dialect has no number of its own
+  size_t max_body_bytes = 0;
+  size_t max_queue = 512;  // requests waiting or running
+  size_t max_batch_tokens = 16384;
+  bool auto_truncate = true;
+  size_t tokenization_workers = 1;
+};
+
+// Thread-safe. `done` is called exactly once, from any thread, never from within the call; with
+// Error overloaded when the queue is full, interrupted when the server drains, not_found for an
+// unknown model (naming the known ones).
+class Service {
+ public:
+  virtual ~Service() = default;
+  virtual void embed(EmbedRequest request, const Call& call,
+                     std::function<void(Outcome<EmbedResult>)> done) = 0;
+  virtual void rerank(RerankRequest request, const Call& call,
+                      std::function<void(Outcome<RerankResult>)> done) = 0;
+  // A real forward pass of every model. Errors: device or internal, naming the model.
+  virtual void health(const Call& call, std::function<void(Outcome<bool>)> done) = 0;
+
+  virtual std::vector<ModelStatus> models() const = 0;
+  // Errors: not_found. Empty: the first.
+  virtual ModelStatus model(std::string_view name) const = 0;
+  virtual std::vector<std::vector<Token>> tokenize(std::string_view model,
+                                                   const std::vector<std::string>& texts,
+                                                   bool add_special_tokens,
+                                                   const std::string& prompt_name) const = 0;
+  virtual std::vector<std::string> decode(std::string_view model,
+                                          const std::vector<std::vector<int32_t>>& ids,
+                                          bool skip_special_tokens) const = 0;
+  virtual const Limits& limits() const = 0;
+  virtual std::string metrics() const = 0;      // Prometheus text format
+  virtual std::string status_json() const = 0;  // throughput and queue, for the page at /
+};
+
+}  // namespace akin::serve
