@@ -38,16 +38,19 @@ using Reply = std::function<void(HttpResponse)>;  // exactly once, from any thre
 // printed by its dialect's `error`.
 struct Route {
   std::string_view method;
-  std::string_view path;
+  std::string_view path;  // exact; one that ends in "/*" stands for everything below it
   void (*handle)(Service& service, const HttpRequest& request, const Call& call, Reply reply);
+  bool open = false;  // answered without an API key (a page, a probe)
 };
 
 struct Dialect {
   std::string_view name;
   std::string_view summary;
   std::span<const Route> routes;
-  // An error in this dialect's own shape and status, for errors of its routes (also those the
-  // server finds: body too large, unauthorised, overloaded, deadline).
+  // An error in this dialect's own shape and status, for errors of its routes. Also for those the
+  // server finds, which come as `usage`, and whose status and headers it then sets itself: body too
+  // large (413), no valid API key (401), a header that says too much (431). A deadline that passed
+  // is `interrupted` (503). Retry-After is added to every 429 and 503.
   HttpResponse (*error)(const Error& error, const HttpRequest& request);
 };
 

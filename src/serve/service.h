@@ -30,6 +30,8 @@ struct Limits {
   size_t tokenization_workers = 1;
 };
 
+class IndexService;
+
 // Thread-safe. `done` is called exactly once, from any thread, never from within the call; with
 // Error overloaded when the queue is full, interrupted when the server drains, not_found for an
 // unknown model (naming the known ones).
@@ -54,8 +56,14 @@ class Service {
                                           const std::vector<std::vector<int32_t>>& ids,
                                           bool skip_special_tokens) const = 0;
   virtual const Limits& limits() const = 0;
-  virtual std::string metrics() const = 0;      // Prometheus text format
-  virtual std::string status_json() const = 0;  // throughput and queue, for the page at /
+  virtual std::string metrics() const = 0;  // Prometheus text format
+  // For the page at /: {"uptime_seconds", "connections", "requests": {"total", "active", "failed",
+  // "rejected"}, "queue": {"requests", "texts", "tokens"}, "rate": {"requests_per_second",
+  // "texts_per_second", "tokens_per_second"} (of the last 5 s), "latency_ms": {"p50", "p99"} (of
+  // the last 1,024 requests), "cache": {"entries", "bytes", "hits", "misses"}, "models": [{"name",
+  // "dim", "max_tokens", "queued_texts"}]}.
+  virtual std::string status_json() const = 0;
+  virtual IndexService* indexes() { return nullptr; }  // null: the server carries no index
 };
 
 }  // namespace akin::serve
