@@ -3,15 +3,24 @@
 // of many requests, and to take token ids from clients. Implemented by engine/ beside Encoder.
 #pragma once
 
-#include <memory>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/encoder.h"
 #include "core/token_batch.h"
 
 namespace akin {
+
+// A token as people are shown it.
+struct TokenPiece {
+  int32_t id = 0;
+  std::string text;
+  bool special = false;
+  uint32_t begin = 0, end = 0;  // bytes of the text; both 0 for special tokens
+};
 
 class TokenEncoder {
  public:
@@ -30,9 +39,14 @@ class TokenEncoder {
   // and progress are read. A text's vector does not depend on the batch. Thread-safe.
   virtual void encode_ids(const TokenBatch& batch, const EncodeOptions& options,
                           MatView<float> out) = 0;
+  // The tokens of a text, uncut, with its places; `prompt` goes before it.
+  virtual std::vector<TokenPiece> pieces(std::string_view text, std::string_view prompt,
+                                         bool add_special_tokens) const = 0;
+  // Errors: usage, an id outside the vocabulary.
+  virtual std::string decode(std::span<const int32_t> ids, bool skip_special_tokens) const = 0;
 };
 
-// The encoder's other face, or null where it has none.
+// The encoder's other face, or null where it has none; lives as long as the encoder.
 TokenEncoder* token_encoder(Encoder& encoder);
 
 }  // namespace akin

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "core/token_encoder.h"
 #include "engine/forward.h"
 #include "engine/pack.h"
 #include "engine/pool.h"
@@ -26,7 +27,7 @@ void finish_vector(std::span<const float> full, const EncodeOptions& options,
   if (options.normalize) normalize(out);
 }
 
-class CpuEncoder final : public Encoder {
+class CpuEncoder final : public Encoder, public TokenEncoder {
  public:
   CpuEncoder(model::Model model, const CpuOptions& options)
       : model_(std::move(model)),
@@ -47,19 +48,7 @@ class CpuEncoder final : public Encoder {
     if (texts.empty()) return report;
     const TokenBatch all = tokenizer_.tokenize(texts, options, pool_, report);
     check_ids(all);
-    const std::lock_guard lock(mutex_);
-    const size_t team_tokens = kTeamBelowTokens * pool_.size();
-    size_t budget = kTokenBudget;
-    if (all.tokens() >= team_tokens) {
-      budget = std::clamp((all.tokens() + pool_.size() - 1) / pool_.size(), kTeamBelowTokens,
-                          kTokenBudget);
-    }
-    const auto batches = plan_batches(all, budget, packed_.backend);
-    if (batches.size() < pool_.size()) {
-      for (const auto& batch : batches) encode_with_team(all, batch, options, out);
-    } else {
-      encode_in_parallel(all, batches, options, out);
-    }
+    run_passes(all, options, out);
     return report;
   }
 
@@ -84,7 +73,52 @@ class CpuEncoder final : public Encoder {
     return tokenizer_.count(texts, options, pool_);
   }
 
+  TokenBatch tokenize(std::span<const std::string_view> texts, const EncodeOptions& options,
+                      EncodeReport& report) const override {
+    TokenBatch all = tokenizer_.tokenize(texts, options, report);
+    check_ids(all);
+    return all;
+  }
+
+  TokenBatch wrap(std::span<const std::span<const int32_t>> ids, bool add_special_tokens,
+                  const EncodeOptions& options, EncodeReport& report) const override {
+    return tokenizer_.wrap(ids, add_special_tokens, table_rows_, options, report);
+  }
+
+  void encode_ids(const TokenBatch& batch, const EncodeOptions& options,
+                  MatView<float> out) override {
+    AKIN_CHECK(out.rows() == batch.size() && out.cols() == resolve_dims(info_, options));
+    if (batch.size() == 0) return;
+    check_ids(batch);
+    run_passes(batch, options, out);
+  }
+
+  std::vector<TokenPiece> pieces(std::string_view text, std::string_view prompt,
+                                 bool add_special_tokens) const override {
+    return tokenizer_.pieces(text, prompt, add_special_tokens);
+  }
+
+  std::string decode(std::span<const int32_t> ids, bool skip_special_tokens) const override {
+    return tokenizer_.decode(ids, skip_special_tokens);
+  }
+
  private:
+  void run_passes(const TokenBatch& all, const EncodeOptions& options, MatView<float> out) {
+    const std::lock_guard lock(mutex_);
+    const size_t team_tokens = kTeamBelowTokens * pool_.size();
+    size_t budget = kTokenBudget;
+    if (all.tokens() >= team_tokens) {
+      budget = std::clamp((all.tokens() + pool_.size() - 1) / pool_.size(), kTeamBelowTokens,
+                          kTokenBudget);
+    }
+    const auto batches = plan_batches(all, budget, packed_.backend);
+    if (batches.size() < pool_.size()) {
+      for (const auto& batch : batches) encode_with_team(all, batch, options, out);
+    } else {
+      encode_in_parallel(all, batches, options, out);
+    }
+  }
+
   void check_ids(const TokenBatch& batch) const {
     for (const int32_t id : batch.ids) {
       if (id < 0 || static_cast<size_t>(id) >= table_rows_) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/token_encoder.h"
 #include "engine/packed_model.h"
 #include "engine/pool.h"
 #include "kernels/elementwise.h"
@@ -12,7 +13,7 @@ namespace {
 
 constexpr size_t kTextsPerTask = 64;
 
-class StaticEncoder final : public Encoder {
+class StaticEncoder final : public Encoder, public TokenEncoder {
  public:
   StaticEncoder(model::Model model, const CpuOptions& options)
       : model_(std::move(model)),
@@ -34,13 +35,29 @@ class StaticEncoder final : public Encoder {
                       MatView<float> out) override {
     AKIN_CHECK(out.rows() == texts.size() && out.cols() == resolve_dims(info_, options));
     EncodeReport report;
-    const TokenBatch all = tokenizer_.tokenize(texts, options, pool_, report);
-    const size_t tasks = (texts.size() + kTextsPerTask - 1) / kTextsPerTask;
+    encode_ids(tokenizer_.tokenize(texts, options, pool_, report), options, out);
+    return report;
+  }
+
+  TokenBatch tokenize(std::span<const std::string_view> texts, const EncodeOptions& options,
+                      EncodeReport& report) const override {
+    return tokenizer_.tokenize(texts, options, report);
+  }
+
+  TokenBatch wrap(std::span<const std::span<const int32_t>> ids, bool add_special_tokens,
+                  const EncodeOptions& options, EncodeReport& report) const override {
+    return tokenizer_.wrap(ids, add_special_tokens, known_tokens(), options, report);
+  }
+
+  void encode_ids(const TokenBatch& all, const EncodeOptions& options,
+                  MatView<float> out) override {
+    AKIN_CHECK(out.rows() == all.size() && out.cols() == resolve_dims(info_, options));
+    const size_t tasks = (all.size() + kTextsPerTask - 1) / kTextsPerTask;
     std::vector<std::vector<float>> buffers(pool_.size());
     parallel_for(pool_, tasks, 4, [&](size_t task, size_t thread) {
       check_interrupted();
       std::vector<float>& vector = buffers[thread];
-      for (size_t b = task * kTextsPerTask; b < std::min(texts.size(), (task + 1) * kTextsPerTask);
+      for (size_t b = task * kTextsPerTask; b < std::min(all.size(), (task + 1) * kTextsPerTask);
            ++b) {
         vector.assign(rows_.cols(), 0.0F);
         add_text(all.text(b), vector);
@@ -49,9 +66,17 @@ class StaticEncoder final : public Encoder {
         if (options.normalize) normalize({out.row(b), out.cols()});
       }
       if (thread == 0 && options.progress)
-        options.progress({"embedding", (task + 1) * kTextsPerTask, texts.size(), "texts"});
+        options.progress({"embedding", (task + 1) * kTextsPerTask, all.size(), "texts"});
     });
-    return report;
+  }
+
+  std::vector<TokenPiece> pieces(std::string_view text, std::string_view prompt,
+                                 bool add_special_tokens) const override {
+    return tokenizer_.pieces(text, prompt, add_special_tokens);
+  }
+
+  std::string decode(std::span<const int32_t> ids, bool skip_special_tokens) const override {
+    return tokenizer_.decode(ids, skip_special_tokens);
   }
 
   TokenVectors encode_tokens(std::string_view text, const EncodeOptions&) override {
@@ -89,10 +114,16 @@ class StaticEncoder final : public Encoder {
       weights_ = tensor_to_f32(model_.weights->at("static.weights"));
   }
 
+  // Ids below this have a row and, where there are weights, one of those.
+  size_t known_tokens() const {
+    const size_t rows = mapping_.empty() ? rows_.rows() : mapping_.size();
+    return weights_.empty() ? rows : std::min(rows, weights_.size());
+  }
+
   void add_token(int32_t id, std::span<float> sum) const {
     const auto index = static_cast<size_t>(id);
-    const size_t known = mapping_.empty() ? rows_.rows() : mapping_.size();
-    if (id < 0 || index >= known || (!weights_.empty() && index >= weights_.size())) {
+    const size_t known = known_tokens();
+    if (id < 0 || index >= known) {
       throw_error(
           ErrorKind::bad_format, info_.name,
           "the tokenizer gives id {}, the table knows {} tokens; the folder mixes two models", id,

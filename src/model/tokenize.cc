@@ -44,12 +44,23 @@ uint32_t TextTokenizer::prompt_tokens(const std::string& prompt) const {
   return text::count_prompt_tokens(*model_.tokenizer, prompt, model_.do_lower_case, special());
 }
 
+bool TextTokenizer::fit(std::vector<int32_t>& ids, size_t index, Truncate truncate) const {
+  const size_t limit = model_.max_tokens;
+  if (limit == 0 || ids.size() <= limit) return false;
+  if (truncate == Truncate::error) {
+    throw_error(ErrorKind::too_long, fmt::format("input {}", index),
+                "{} tokens, model limit {}; pass --truncate right (or left) to cut it", ids.size(),
+                limit);
+  }
+  text::cut_ids(ids, limit, model_.tokenizer->prefix_ids().size(),
+                model_.tokenizer->suffix_ids().size(), truncate);
+  return true;
+}
+
 void TextTokenizer::tokenize_piece(std::span<const std::string_view> texts,
                                    const EncodeOptions& options, size_t begin, bool cut,
                                    Piece& piece) const {
-  const size_t prefix = model_.tokenizer->prefix_ids().size(),
-               suffix = model_.tokenizer->suffix_ids().size();
-  const size_t end = std::min(texts.size(), begin + kTextsPerPiece), limit = model_.max_tokens;
+  const size_t end = std::min(texts.size(), begin + kTextsPerPiece);
   std::vector<int32_t> ids;
   std::string last_prompt;
   uint32_t last_prompt_tokens = 0;
@@ -59,15 +70,7 @@ void TextTokenizer::tokenize_piece(std::span<const std::string_view> texts,
     const std::string chosen = prompt(options, i);
     append(chosen, texts[i], ids, &replaced);
     piece.invalid += replaced > 0 ? 1 : 0;
-    if (cut && limit > 0 && ids.size() > limit) {
-      if (options.truncate == Truncate::error) {
-        throw_error(ErrorKind::too_long, fmt::format("input {}", i),
-                    "{} tokens, model limit {}; pass --truncate right (or left) to cut it",
-                    ids.size(), limit);
-      }
-      text::cut_ids(ids, limit, prefix, suffix, options.truncate);
-      piece.truncated.push_back(i);
-    }
+    if (cut && fit(ids, i, options.truncate)) piece.truncated.push_back(i);
     if (chosen != last_prompt) {
       last_prompt = chosen;
       last_prompt_tokens = prompt_tokens(chosen);
@@ -83,19 +86,34 @@ void TextTokenizer::tokenize_piece(std::span<const std::string_view> texts,
 TokenBatch TextTokenizer::tokenize(std::span<const std::string_view> texts,
                                    const EncodeOptions& options, ThreadPool& pool,
                                    EncodeReport& report) const {
+  const RunPieces run = [&pool](size_t count, const std::function<void(size_t)>& work) {
+    if (count == 1) {
+      work(0);
+    } else {
+      parallel_for(pool, count, 1, [&](size_t p, size_t) { work(p); });
+    }
+  };
+  return tokenize(texts, options, run, report);
+}
+
+TokenBatch TextTokenizer::tokenize(std::span<const std::string_view> texts,
+                                   const EncodeOptions& options, EncodeReport& report) const {
+  const RunPieces run = [](size_t count, const std::function<void(size_t)>& work) {
+    for (size_t p = 0; p < count; ++p) work(p);
+  };
+  return tokenize(texts, options, run, report);
+}
+
+TokenBatch TextTokenizer::tokenize(std::span<const std::string_view> texts,
+                                   const EncodeOptions& options, const RunPieces& run,
+                                   EncodeReport& report) const {
   if (!options.tasks.empty() && options.tasks.size() != texts.size()) {
     throw_error(ErrorKind::usage, "tasks", "{} given for {} texts; give one per text, or none",
                 options.tasks.size(), texts.size());
   }
   std::vector<Piece> pieces((texts.size() + kTextsPerPiece - 1) / kTextsPerPiece);
-  const auto work = [&](size_t p, size_t) {
-    tokenize_piece(texts, options, p * kTextsPerPiece, true, pieces[p]);
-  };
-  if (pieces.size() == 1) {
-    work(0, 0);
-  } else {
-    parallel_for(pool, pieces.size(), 1, work);
-  }
+  run(pieces.size(),
+      [&](size_t p) { tokenize_piece(texts, options, p * kTextsPerPiece, true, pieces[p]); });
   TokenBatch batch;
   size_t total = 0;
   for (const Piece& piece : pieces) total += piece.ids.size();
@@ -115,6 +133,11 @@ TokenBatch TextTokenizer::tokenize(std::span<const std::string_view> texts,
   }
   report.texts += texts.size();
   report.tokens += total;
+  count_report(report);
+  return batch;
+}
+
+void TextTokenizer::count_report(const EncodeReport& report) const {
   if (!report.truncated.empty()) {
     count_event("truncated_texts", report.truncated.size(),
                 fmt::format("texts over the model's limit of {} tokens were cut, as asked",
@@ -124,7 +147,64 @@ TokenBatch TextTokenizer::tokenize(std::span<const std::string_view> texts,
     count_event("invalid_utf8_texts", report.invalid_utf8,
                 "texts with bytes that are not UTF-8 were read with U+FFFD in their place");
   }
+}
+
+TokenBatch TextTokenizer::wrap(std::span<const std::span<const int32_t>> ids,
+                               bool add_special_tokens, size_t known, const EncodeOptions& options,
+                               EncodeReport& report) const {
+  const bool wrapped = add_special_tokens && special();
+  const int32_t adapter = resolve_task(info_, options.task);
+  TokenBatch batch;
+  std::vector<int32_t> text;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    for (const int32_t id : ids[i]) {
+      if (id < 0 || static_cast<size_t>(id) >= known) {
+        throw_error(ErrorKind::usage, fmt::format("input {}", i),
+                    "token id {} is outside the model's vocabulary of {}", id, known);
+      }
+    }
+    text.clear();
+    const auto add = [&text](std::span<const int32_t> more) {
+      text.insert(text.end(), more.begin(), more.end());
+    };
+    if (wrapped) add(model_.tokenizer->prefix_ids());
+    add(ids[i]);
+    if (wrapped) add(model_.tokenizer->suffix_ids());
+    if (fit(text, i, options.truncate)) report.truncated.push_back(i);
+    batch.ids.insert(batch.ids.end(), text.begin(), text.end());
+    batch.offsets.push_back(static_cast<uint32_t>(batch.ids.size()));
+  }
+  batch.prompt_tokens.assign(ids.size(), 0);
+  if (!info_.tasks.empty()) batch.adapters.assign(ids.size(), adapter);
+  report.texts += ids.size();
+  report.tokens += batch.tokens();
+  count_report(report);
   return batch;
+}
+
+std::vector<TokenPiece> TextTokenizer::pieces(std::string_view text, std::string_view prompt,
+                                              bool add_special_tokens) const {
+  const text::Encoding encoding = model_.tokenizer->encode_with_offsets(
+      std::string(prompt) + std::string(text), add_special_tokens && special());
+  std::vector<TokenPiece> out(encoding.ids.size());
+  for (size_t i = 0; i < out.size(); ++i) {
+    out[i].id = encoding.ids[i];
+    out[i].text = model_.tokenizer->token(encoding.ids[i]);
+    out[i].special = encoding.special[i] != 0;
+    out[i].begin = encoding.begin[i];
+    out[i].end = encoding.end[i];
+  }
+  return out;
+}
+
+std::string TextTokenizer::decode(std::span<const int32_t> ids, bool skip_special_tokens) const {
+  for (const int32_t id : ids) {
+    if (id < 0 || static_cast<size_t>(id) >= model_.tokenizer->vocab_size()) {
+      throw_error(ErrorKind::usage, "ids", "token id {} is outside the vocabulary of {}", id,
+                  model_.tokenizer->vocab_size());
+    }
+  }
+  return model_.tokenizer->decode(ids, skip_special_tokens);
 }
 
 std::vector<uint32_t> TextTokenizer::count(std::span<const std::string_view> texts,

@@ -2,6 +2,7 @@
 // What every core::Encoder over a Model does before it computes.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include "base/threads.h"
 #include "core/encoder.h"
 #include "core/token_batch.h"
+#include "core/token_encoder.h"
 #include "model/model.h"
 
 namespace akin::model {
@@ -24,6 +26,16 @@ class TextTokenizer {
   // tokens and the limit; not_found (prompt, task); usage.
   TokenBatch tokenize(std::span<const std::string_view> texts, const EncodeOptions& options,
                       ThreadPool& pool, EncodeReport& report) const;
+  // The same on the calling thread alone.
+  TokenBatch tokenize(std::span<const std::string_view> texts, const EncodeOptions& options,
+                      EncodeReport& report) const;
+
+  // TokenEncoder::wrap, pieces and decode. `known`: ids the weights have rows for.
+  TokenBatch wrap(std::span<const std::span<const int32_t>> ids, bool add_special_tokens,
+                  size_t known, const EncodeOptions& options, EncodeReport& report) const;
+  std::vector<TokenPiece> pieces(std::string_view text, std::string_view prompt,
+                                 bool add_special_tokens) const;
+  std::string decode(std::span<const int32_t> ids, bool skip_special_tokens) const;
 
   // Number of tokens of each text with its prompt, before any cut.
   std::vector<uint32_t> count(std::span<const std::string_view> texts, const EncodeOptions& options,
@@ -38,6 +50,12 @@ class TextTokenizer {
 
  private:
   struct Piece;
+  using RunPieces = std::function<void(size_t count, const std::function<void(size_t)>& work)>;
+  TokenBatch tokenize(std::span<const std::string_view> texts, const EncodeOptions& options,
+                      const RunPieces& run, EncodeReport& report) const;
+  // Cuts ids of text `index` to the model's limit, or refuses; true: it was cut.
+  bool fit(std::vector<int32_t>& ids, size_t index, Truncate truncate) const;
+  void count_report(const EncodeReport& report) const;
   void tokenize_piece(std::span<const std::string_view> texts, const EncodeOptions& options,
                       size_t begin, bool cut, Piece& piece) const;
   uint32_t prompt_tokens(const std::string& prompt) const;

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/mat.h"
 #include "core/encoder.h"
+#include "core/token_encoder.h"
 
 namespace akin::serve {
 
@@ -67,12 +68,7 @@ struct RerankResult {
   Timing timing;
 };
 
-struct Token {
-  int32_t id = 0;
-  std::string text;
-  bool special = false;
-  uint32_t begin = 0, end = 0;  // bytes of the text; both 0 for special tokens
-};
+using Token = akin::TokenPiece;
 
 struct ModelStatus {
   std::string name;  // served name
