@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <functional>
 #include <limits>
 
@@ -22,17 +21,6 @@ constexpr size_t kSlabStrips = 16;
 constexpr size_t kLeastSpare = 16;
 constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
 static_assert(kStripDocs % kernels::kRowBlock == 0);
-
-// Score and rank as one number that orders as they do: 64-bit compares are all that selection does.
-uint64_t make_key(float score, uint32_t rank) {
-  const auto bits = std::bit_cast<uint32_t>(score + 0.0F);  // -0 becomes 0
-  const uint32_t ordered = (bits & 0x80000000U) != 0 ? ~bits : bits | 0x80000000U;
-  return static_cast<uint64_t>(ordered) << 32 | rank;
-}
-float score_of(uint64_t key) {
-  const auto ordered = static_cast<uint32_t>(key >> 32);
-  return std::bit_cast<float>((ordered & 0x80000000U) != 0 ? ordered & 0x7FFFFFFFU : ~ordered);
-}
 
 void check_finite(MatView<const float> rows, size_t begin, size_t first_number,
                   std::string_view what) {

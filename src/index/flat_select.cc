@@ -16,26 +16,52 @@ namespace hn = hwy::HWY_NAMESPACE;
 using DF = hn::CappedTag<float, kSelectPadding>;
 using DU = hn::RebindToUnsigned<DF>;
 
-size_t select(const float* scores, const float* thresholds, size_t n, uint32_t* columns,
-              float* kept) {
+struct EachItsOwn {
+  template <class D>
+  HWY_INLINE hn::Vec<D> load(D d, size_t c) const {
+    return hn::LoadU(d, values + c);
+  }
+  HWY_INLINE float at(size_t c) const { return values[c]; }
+  const float* values;
+};
+struct OneForAll {
+  template <class D>
+  HWY_INLINE hn::Vec<D> load(D d, size_t) const {
+    return hn::Set(d, value);
+  }
+  HWY_INLINE float at(size_t) const { return value; }
+  float value;
+};
+
+template <class Thresholds>
+HWY_INLINE size_t select_by(const float* scores, const Thresholds& thresholds, size_t n,
+                            uint32_t* columns, float* kept) {
   const DF d;
   const DU du;
   const size_t lanes = hn::Lanes(d);
   size_t count = 0, c = 0;
   for (; c + lanes <= n; c += lanes) {
     const auto score = hn::LoadU(d, scores + c);
-    const auto mask = hn::Ge(score, hn::LoadU(d, thresholds + c));
+    const auto mask = hn::Ge(score, thresholds.load(d, c));
     if (hn::AllFalse(d, mask)) continue;
     hn::CompressStore(score, mask, d, kept + count);
     count += hn::CompressStore(hn::Iota(du, static_cast<uint32_t>(c)), hn::RebindMask(du, mask), du,
                                columns + count);
   }
   for (; c < n; ++c) {
-    if (!(scores[c] >= thresholds[c])) continue;
+    if (!(scores[c] >= thresholds.at(c))) continue;
     columns[count] = static_cast<uint32_t>(c);
     kept[count++] = scores[c];
   }
   return count;
+}
+
+size_t select(const float* scores, const float* thresholds, size_t n, uint32_t* columns,
+              float* kept) {
+  return select_by(scores, EachItsOwn{thresholds}, n, columns, kept);
+}
+size_t select_one(const float* scores, float threshold, size_t n, uint32_t* columns, float* kept) {
+  return select_by(scores, OneForAll{threshold}, n, columns, kept);
 }
 
 // keys > pivot to the front, the others to `rest`, each in order; returns how many went to the
@@ -85,12 +111,17 @@ HWY_AFTER_NAMESPACE();
 namespace akin::index {
 
 HWY_EXPORT(select);
+HWY_EXPORT(select_one);
 HWY_EXPORT(partition);
 HWY_EXPORT(finite);
 
 size_t select_at_least(const float* scores, const float* thresholds, size_t n, uint32_t* columns,
                        float* kept) {
   return HWY_DYNAMIC_DISPATCH(select)(scores, thresholds, n, columns, kept);
+}
+size_t select_at_least(const float* scores, float threshold, size_t n, uint32_t* columns,
+                       float* kept) {
+  return HWY_DYNAMIC_DISPATCH(select_one)(scores, threshold, n, columns, kept);
 }
 // Quickselect. The pivot is the middle one of nine; a pivot that moves nothing ends the quick way.
 uint64_t move_largest_to_front(uint64_t* keys, size_t n, size_t k, uint64_t* scratch) {

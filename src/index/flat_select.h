@@ -1,7 +1,8 @@
-// The steps of FlatSearch that look at every score: which of a row are worth keeping, and which of
-// those kept are the best. Internal to index/.
+// The steps of exact search that look at every score: which of a row are worth keeping, and which
+// of those kept are the best. Internal to index/.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -9,9 +10,23 @@ namespace akin::index {
 
 inline constexpr size_t kSelectPadding = 16;  // values behind the outputs that may be written
 
+// Score and rank as one number that orders as they do: 64-bit compares are all that selection does.
+inline uint64_t make_key(float score, uint32_t rank) {
+  const auto bits = std::bit_cast<uint32_t>(score + 0.0F);  // -0 becomes 0
+  const uint32_t ordered = (bits & 0x80000000U) != 0 ? ~bits : bits | 0x80000000U;
+  return static_cast<uint64_t>(ordered) << 32 | rank;
+}
+inline float score_of(uint64_t key) {
+  const auto ordered = static_cast<uint32_t>(key >> 32);
+  return std::bit_cast<float>((ordered & 0x80000000U) != 0 ? ordered & 0x7FFFFFFFU : ~ordered);
+}
+
 // The columns c < n with scores[c] >= thresholds[c], ascending, and their scores; returns how many.
 // A score that is not a number is never among them. Room for n + kSelectPadding in both outputs.
 size_t select_at_least(const float* scores, const float* thresholds, size_t n, uint32_t* columns,
+                       float* kept);
+// The same with one threshold for all.
+size_t select_at_least(const float* scores, float threshold, size_t n, uint32_t* columns,
                        float* kept);
 
 // Moves the k largest of n keys to the front, in no order, and returns the smallest of them; what

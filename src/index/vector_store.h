@@ -5,7 +5,13 @@
 //
 // Files below the store's folder: vectors.f32 (or .f16), and one file per extra code,
 // `codes.<code>.<dims>`. Each begins with a 64-byte head (magic, code, dims); a row count is not in
-// it: the owner says how many rows are valid (rows beyond, from a crash, are cut at open).
+// it: the owner says how many rows are valid (rows beyond, from a crash, are cut when the store is
+// opened for writing). Valid rows are never written to again, so readers in other processes, who
+// were told an earlier count, are not disturbed.
+//
+// What a score is: the dot product of query and row under the code (code.h). Over the first Ds < E
+// dims the two prefixes are scaled to length 1 first, so it is the cosine of the prefixes; with
+// unit_prefixes off they are taken as they are.
 #pragma once
 
 #include <cstddef>
@@ -37,6 +43,7 @@ struct VectorStoreSpec {
   size_t dims = 0;
   Code full = Code::f32;        // f32 or f16: the vectors themselves
   std::vector<CodeSpec> extra;  // kept beside them
+  bool unit_prefixes = true;    // off: for dot products of vectors of any length
 };
 
 // Which rows may be answers: bit r of word r / 64. Empty: all.
@@ -71,13 +78,15 @@ class VectorStore {
   // The vector of a row as f32. out: E.
   virtual void read(uint32_t row, std::span<float> out) const = 0;
 
-  // Exact search under one code: looks at every allowed row. queries: [Q, dims or longer]; best
-  // first. Errors: usage, a code that is not kept (names those that are; f32 and f16 are always
-  // there for any number of first dims).
+  // Exact search under one code: looks at every allowed row (a row behind the mask's end is not
+  // allowed). queries: [Q, code.dims or longer]; best first. The code of the full vectors is there
+  // for any number of first dims, and so is f32, which then means the full vectors whatever their
+  // code. Interruptible. Errors: usage, a code that is not kept (names those that are), queries too
+  // short or not finite.
   virtual std::vector<std::vector<RowHit>> scan(MatView<const float> queries, size_t k,
                                                 const CodeSpec& code, RowMask allowed,
                                                 ThreadPool& pool) const = 0;
-  // The stages one after another; the last one's scores are the answer's.
+  // The stages one after another; the last one's scores are the answer's. Errors: usage, as scan().
   virtual std::vector<RowHit> funnel(std::span<const float> query,
                                      std::span<const FunnelStage> stages, RowMask allowed,
                                      ThreadPool& pool) const = 0;

@@ -1,0 +1,246 @@
+// See vector_store.h. One CodeFile a code; scan.h does the searching.
+#include "index/vector_store.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+
+#include "base/progress.h"
+#include "index/code_file.h"
+#include "index/flat_select.h"
+#include "index/scan.h"
+
+namespace akin::index {
+namespace {
+
+constexpr size_t kMostDims = size_t{1} << 20;
+constexpr size_t kMostRows = std::numeric_limits<uint32_t>::max();
+constexpr size_t kEncodeBytes = 4 << 20;  // encoded and written at once
+
+std::string name_of(const CodeSpec& code) {
+  return fmt::format("{} of {} dims", code_name(code.code), code.dims);
+}
+
+CodeSpec full_code(const VectorStoreSpec& spec) { return {spec.full, spec.dims}; }
+
+void check_spec(const VectorStoreSpec& spec) {
+  const auto fail = [](std::string_view what) {
+    throw_error(ErrorKind::usage, "vector store", "{}", what);
+  };
+  if (spec.dims == 0 || spec.dims > kMostDims)
+    fail(fmt::format("vectors of {} dims, expected 1 to {}", spec.dims, kMostDims));
+  if (spec.full != Code::f32 && spec.full != Code::f16)
+    fail(fmt::format("vectors in {}, expected f32 or f16", code_name(spec.full)));
+  for (size_t i = 0; i < spec.extra.size(); ++i) {
+    const CodeSpec& code = spec.extra[i];
+    if (code.dims == 0 || code.dims > spec.dims)
+      fail(fmt::format("a code {}, but vectors have {}", name_of(code), spec.dims));
+    if (code == full_code(spec) || std::count(spec.extra.begin(), spec.extra.end(), code) > 1)
+      fail(fmt::format("the code {} twice", name_of(code)));
+  }
+}
+
+std::filesystem::path file_of(const std::filesystem::path& folder, const VectorStoreSpec& spec,
+                              size_t i) {
+  if (i == 0) return folder / fmt::format("vectors.{}", code_name(spec.full));
+  const CodeSpec& code = spec.extra[i - 1];
+  return folder / fmt::format("codes.{}.{}", code_name(code.code), code.dims);
+}
+
+void sync_folder(const std::filesystem::path& folder) {
+  const int file = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool good = file >= 0 && ::fsync(file) == 0;
+  const int error = errno;
+  if (file >= 0) ::close(file);
+  if (!good) throw_error(ErrorKind::io, folder.string(), "cannot sync: {}", std::strerror(error));
+}
+
+// The first `dims` of each row, of length 1 where unit says so.
+Mat<float> prefixes(MatView<const float> rows, size_t dims, bool unit) {
+  Mat<float> out(rows.rows(), dims);
+  for (size_t r = 0; r < rows.rows(); ++r) {
+    double squares = 0;
+    for (size_t d = 0; d < dims; ++d) squares += double{rows(r, d)} * rows(r, d);
+    const float factor = unit && squares > 0 ? static_cast<float>(1 / std::sqrt(squares)) : 1.0F;
+    for (size_t d = 0; d < dims; ++d) out(r, d) = factor * rows(r, d);
+  }
+  return out;
+}
+
+class Store final : public VectorStore {
+ public:
+  Store(const VectorStoreSpec& spec, std::vector<CodeFile> files, size_t rows)
+      : spec_(spec), files_(std::move(files)), rows_(rows) {}
+
+  const VectorStoreSpec& spec() const override { return spec_; }
+  size_t rows() const override { return rows_; }
+
+  void append(MatView<const float> rows) override {
+    check_rows(rows);
+    if (rows.rows() == 0) return;
+    try {
+      const size_t step = std::max<size_t>(1, kEncodeBytes / (spec_.dims * sizeof(float)));
+      for (size_t begin = 0; begin < rows.rows(); begin += step) {
+        check_interrupted();
+        write(rows.row_range(begin, std::min(step, rows.rows() - begin)));
+      }
+      for (CodeFile& file : files_) file.sync();
+      for (CodeFile& file : files_) file.accept(rows_ + rows.rows());
+    } catch (...) {
+      for (CodeFile& file : files_) file.withdraw(rows_);
+      throw;
+    }
+    rows_ += rows.rows();
+  }
+
+  void read(uint32_t row, std::span<float> out) const override {
+    AKIN_CHECK(row < rows_ && out.size() == spec_.dims);
+    const CodeFile& file = files_.front();
+    decode_row(file.data() + row * file.stride(), spec_.full, out);
+  }
+
+  std::vector<std::vector<RowHit>> scan(MatView<const float> queries, size_t k,
+                                        const CodeSpec& code, RowMask allowed,
+                                        ThreadPool& pool) const override {
+    const CodeRows rows = find(code);
+    return scan_rows(rows, encode(queries, rows.spec), k, allowed, pool);
+  }
+
+  std::vector<RowHit> funnel(std::span<const float> query, std::span<const FunnelStage> stages,
+                             RowMask allowed, ThreadPool& pool) const override {
+    if (stages.empty()) throw_error(ErrorKind::usage, "search", "a funnel without stages");
+    std::vector<CodeRows> rows;
+    for (const FunnelStage& stage : stages) rows.push_back(find(stage.code));
+    const MatView<const float> queries(query.data(), 1, query.size());
+    std::vector<RowHit> hits = std::move(
+        scan_rows(rows[0], encode(queries, rows[0].spec), stages[0].keep, allowed, pool)[0]);
+    std::vector<uint32_t> survivors;
+    for (size_t s = 1; s < stages.size(); ++s) {
+      survivors.resize(hits.size());
+      std::transform(hits.begin(), hits.end(), survivors.begin(),
+                     [](const RowHit& hit) { return hit.row; });
+      std::sort(survivors.begin(), survivors.end());
+      hits = rescore_rows(rows[s], encode(queries, rows[s].spec), stages[s].keep, survivors, pool);
+    }
+    return hits;
+  }
+
+ private:
+  bool unit(size_t dims) const { return spec_.unit_prefixes && dims < spec_.dims; }
+
+  void check_rows(MatView<const float> rows) const {
+    if (rows.rows() == 0) return;
+    if (rows.cols() != spec_.dims)
+      throw_error(ErrorKind::usage, "vector store", "vectors of {} dims, the store has {}",
+                  rows.cols(), spec_.dims);
+    if (rows.rows() > kMostRows - rows_)
+      throw_error(ErrorKind::usage, "vector store", "{} rows and {} more: at most {} fit", rows_,
+                  rows.rows(), kMostRows);
+    const bool halves = spec_.full == Code::f16 ||
+                        std::any_of(spec_.extra.begin(), spec_.extra.end(),
+                                    [](const CodeSpec& c) { return c.code == Code::f16; });
+    for (size_t r = 0; r < rows.rows(); ++r) {
+      const float* row = rows.row(r);
+      if (!all_finite(row, spec_.dims))
+        throw_error(ErrorKind::usage, "vector store",
+                    "vector {} holds a value that is not a finite number; check the model and the "
+                    "text",
+                    r);
+      if (halves &&
+          std::any_of(row, row + spec_.dims, [](float x) { return std::abs(x) > kLargestHalf; }))
+        throw_error(ErrorKind::usage, "vector store",
+                    "vector {} holds a value over {}, which f16 cannot hold; keep f32", r,
+                    kLargestHalf);
+    }
+  }
+
+  void write(MatView<const float> rows) {
+    std::vector<uint8_t> bytes;
+    for (CodeFile& file : files_) {
+      bytes.resize(rows.rows() * file.stride());
+      const CodeSpec& code = file.spec();
+      if (code.dims == spec_.dims) {
+        encode_rows(rows, code.code, bytes);
+      } else {
+        encode_rows(prefixes(rows, code.dims, unit(code.dims)).view(), code.code, bytes);
+      }
+      file.write(bytes);
+    }
+  }
+
+  CodeRows rows_of(const CodeFile& file, const CodeSpec& spec) const {
+    const bool prefix = spec.dims < file.spec().dims;
+    return {spec, file.data(), file.stride(), rows_, prefix && unit(spec.dims)};
+  }
+
+  CodeRows find(const CodeSpec& code) const {
+    for (const CodeFile& file : files_) {
+      if (file.spec() == code) return rows_of(file, code);
+    }
+    if ((code.code == spec_.full || code.code == Code::f32) && code.dims >= 1 &&
+        code.dims <= spec_.dims)
+      return rows_of(files_.front(), {spec_.full, code.dims});
+    std::string kept = fmt::format("{} of 1 to {} dims", code_name(spec_.full), spec_.dims);
+    for (const CodeSpec& extra : spec_.extra) kept += ", " + name_of(extra);
+    throw_error(ErrorKind::usage, "search", "the code {} is not kept; there are {}", name_of(code),
+                kept);
+  }
+
+  CodeQueries encode(MatView<const float> queries, const CodeSpec& code) const {
+    if (queries.cols() < code.dims || queries.cols() > spec_.dims)
+      throw_error(ErrorKind::usage, "search", "queries of {} dims, expected {} to {}",
+                  queries.cols(), code.dims, spec_.dims);
+    for (size_t q = 0; q < queries.rows(); ++q) {
+      if (!all_finite(queries.row(q), queries.cols()))
+        throw_error(ErrorKind::usage, "search",
+                    "query {} holds a value that is not a finite number; check the model and the "
+                    "text",
+                    q);
+    }
+    return {queries, code, unit(code.dims)};
+  }
+
+  VectorStoreSpec spec_;
+  std::vector<CodeFile> files_;  // the full vectors, then spec_.extra
+  size_t rows_;
+};
+
+}  // namespace
+
+std::unique_ptr<VectorStore> VectorStore::create(const std::filesystem::path& folder,
+                                                 const VectorStoreSpec& spec) {
+  check_spec(spec);
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) throw_error(ErrorKind::io, folder.string(), "cannot create: {}", error.message());
+  std::vector<CodeFile> files;
+  for (size_t i = 0; i <= spec.extra.size(); ++i) {
+    const CodeSpec code = i == 0 ? full_code(spec) : spec.extra[i - 1];
+    files.push_back(CodeFile::create(file_of(folder, spec, i), code, spec.unit_prefixes));
+  }
+  sync_folder(folder);
+  return std::make_unique<Store>(spec, std::move(files), 0);
+}
+
+std::unique_ptr<VectorStore> VectorStore::open(const std::filesystem::path& folder,
+                                               const VectorStoreSpec& spec, size_t rows,
+                                               bool writable) {
+  check_spec(spec);
+  if (rows > kMostRows)
+    throw_error(ErrorKind::bad_format, folder.string(), "{} rows, at most {} are possible", rows,
+                kMostRows);
+  std::vector<CodeFile> files;
+  for (size_t i = 0; i <= spec.extra.size(); ++i) {
+    const CodeSpec code = i == 0 ? full_code(spec) : spec.extra[i - 1];
+    files.push_back(
+        CodeFile::open(file_of(folder, spec, i), code, spec.unit_prefixes, rows, writable));
+  }
+  return std::make_unique<Store>(spec, std::move(files), rows);
+}
+
+}  // namespace akin::index
