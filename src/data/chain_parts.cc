@@ -70,6 +70,7 @@ std::string fingerprint_of(const ChainOptions &options) {
   for (const auto &input : options.inputs) add_path(input, hasher);
   for (const auto &path : options.filter.eval_texts) add_path(path, hasher);
   add_all(options.read.map, hasher);
+  if (!options.read.labels.empty()) add_all(options.read.labels, hasher);
   hasher.add(uint64_t{options.read.skip_bad_rows});
   add_all({options.read.split, options.read.task, options.read.source}, hasher);
   add_all(options.filters, hasher);

@@ -115,6 +115,33 @@ TEST_F(Reader, ReadsTextsWithTheirClasses) {
             Lines{R"({"query":"a","positive":"A:b"})"});
 }
 
+TEST_F(Reader, GivesNumbersToLabelsThatAreWords) {
+  const std::string rows =
+      "{\"s1\":\"a\",\"s2\":\"b\",\"label\":\"entailment\"}\n"
+      "{\"s1\":\"c\",\"s2\":\"d\",\"label\":\"-\"}\n"
+      "{\"s1\":\"e\",\"s2\":\"f\",\"label\":\"neutral\"}\n";
+  ReadOptions options;
+  expect_error(ErrorKind::bad_format, "entailment=1", [&] { read("a.jsonl", rows, options); });
+  options.labels = {"entailment=1", "neutral=0.5", "-=drop"};
+  const Lines two = {R"({"query":"a","positive":"b","label":1})",
+                     R"({"query":"e","positive":"f","label":0.5})"};
+  EXPECT_EQ(read("b.jsonl", rows, options), two);
+  EXPECT_EQ(bad_count_, 0U);
+  // Numbers may stand for other numbers; a label that is not named is an error, with its line.
+  options.labels = {"0=1", "2=0"};
+  EXPECT_EQ(read("c.csv", "s1,s2,label\na,b,0\nc,d,2\n", options),
+            (Lines{R"({"query":"a","positive":"b","label":1})",
+                   R"({"query":"c","positive":"d","label":0})"}));
+  expect_error(ErrorKind::bad_format, "d.csv:3",
+               [&] { read("d.csv", "s1,s2,label\na,b,0\nc,d,1\n", options); });
+  expect_error(ErrorKind::bad_format, "1=NUMBER",
+               [&] { read("e.csv", "s1,s2,label\na,b,1\n", options); });
+  options.labels = {"entailment"};
+  expect_error(ErrorKind::usage, "WORD=NUMBER", [&] { read("f.jsonl", rows, options); });
+  options.labels = {"a=1", "a=2"};
+  expect_error(ErrorKind::usage, "twice", [&] { read("g.jsonl", rows, options); });
+}
+
 TEST_F(Reader, TakesBackWhatIsWritten) {
   const std::string line =
       R"({"query":"a\n\"b\"","positive":"c\\\u0001","negatives":["d","e"],"label":0.5,)"

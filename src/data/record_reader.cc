@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "core/counters.h"
 #include "data/bad_rows.h"
+#include "data/label_words.h"
 #include "data/layout.h"
 #include "store/rows.h"
 #include "store/text_source.h"
@@ -22,6 +23,7 @@ class TableRecords : public RecordReader {
  public:
   TableRecords(const fs::path& path, const Layout& layout, const ReadOptions& options)
       : bad_(options.skip_bad_rows),
+        labels_(options.labels),
         task_(options.task),
         source_(options.source.empty() ? source_name(path) : options.source) {
     columns_ = {layout.group.empty() ? layout.query : layout.group};
@@ -103,7 +105,13 @@ class TableRecords : public RecordReader {
     }
     current_.label.reset();
     if (const Value* label = value(kLabel); label != nullptr && !empty_cell(*label)) {
-      current_.label = static_cast<float>(store::as_real(*label, *rows_, column(kLabel)));
+      current_.label = labels_.number(*label, *rows_, column(kLabel));
+      if (!current_.label) {
+        positives_.clear();
+        count_event("data.dropped_labels", 1,
+                    "rows whose label is to be dropped were left out, first " + rows_->where());
+        return;
+      }
     }
     take_scores();
     current_.task = task_;
@@ -185,6 +193,7 @@ class TableRecords : public RecordReader {
   enum class Kind : uint8_t { pair, single, group };
   Kind kind_ = Kind::pair;
   BadRows bad_;
+  const LabelWords labels_;
   const std::string task_, source_;
   std::vector<std::string> columns_;
   std::vector<size_t> places_;  // by Field

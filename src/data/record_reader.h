@@ -24,6 +24,10 @@ struct ReadOptions {
   std::string source = {};      // for records that name none; empty: the file's name
   bool single = false;          // rows of one text (also lines of a .txt): the query; no positive
   bool classes = false;  // rows of a text and its class: the query, and its class as the positive
+  // Labels that are words, or other numbers than are wanted: "entailment=1", "neutral=0.5",
+  // "-=drop" (such rows are left out and counted). Empty: labels are numbers. Else every label must
+  // be one of these.
+  std::vector<std::string> labels = {};
 };
 
 struct BadRow {

@@ -138,6 +138,7 @@ std::string inputs_key(const StoreOptions& options) {
   for (const bool flag : {read.skip_bad_rows, read.single, read.classes}) {
     hasher.add(uint64_t{flag ? 1U : 0U});
   }
+  for (const auto& entry : read.labels) hasher.add(entry);
   return hasher.hex();
 }
 

@@ -130,7 +130,7 @@ struct LossTable {
 // [[source]]
 struct SourceTable {
   std::string name;
-  std::vector<std::string> path, map;
+  std::vector<std::string> path, map, labels;
   double weight = 1;
   uint64_t batch = 0, negatives = 0, max_query_tokens = 0, max_document_tokens = 0;
   bool distinct = true, single = false, classes = false, skip_bad_rows = false, matryoshka = true;
@@ -142,6 +142,8 @@ struct SourceTable {
     v("name=NAME", name, "in the log; default: the name of its first file");
     v("path=FILE", path, "files and BEIR folders, relative to the data folder");
     v("map=FIELD=COLUMN", map, "columns by name, as in akin prep --map");
+    v("labels=WORD=NUMBER", labels,
+      "numbers for labels that are words (entailment=1); WORD=drop leaves such rows out");
     v("weight=X", weight, "how much more often than its size says it is drawn");
     v("batch=N", batch, "rows of a batch; 0 = as [train] says");
     v("negatives=N", negatives, "of each row, from the record's own");

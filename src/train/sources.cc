@@ -24,6 +24,7 @@ data::StoreOptions store_options(const SourceTable& source, const fs::path& data
   data::StoreOptions out;
   for (const auto& path : source.path) out.inputs.push_back((data / path).string());
   out.read.map = source.map;
+  out.read.labels = source.labels;
   out.read.skip_bad_rows = source.skip_bad_rows;
   out.read.source = source.name;
   out.read.single = source.single;

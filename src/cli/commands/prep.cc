@@ -41,6 +41,9 @@ struct PrepOptions {
     v("map=FIELD=COLUMN", read.map,
       "which column holds which field (query, positive, negatives, label, scores, task, source), "
       "where the names are not known ones");
+    v("labels=WORD=NUMBER", read.labels,
+      "numbers for labels that are words, such as entailment=1,neutral=0.5,contradiction=0; "
+      "WORD=drop leaves such rows out");
     v("split=NAME", read.split, "of a BEIR folder");
     v("task=NAME", read.task, "for records that name no task");
     v("source=NAME", read.source, "for records that name no source, instead of the file's name");
