@@ -1,0 +1,373 @@
+#include "serve/host_requests.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "core/side.h"
+
+namespace akin::serve {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kTextsPerPiece = 64;     // tokenised before others get their turn
+constexpr size_t kInlineBytes = 1024;     // a request this small is tokenised at once
+constexpr size_t kDocumentsPerTask = 16;  // of pairs scored before others get their turn
+constexpr size_t kMaxAnswerBytes = size_t{1} << 28;
+
+// An embed request on its way. Keeps itself alive through the tasks that refer to it.
+struct EmbedWork : std::enable_shared_from_this<EmbedWork> {
+  EmbedPlan plan;
+  Workers* workers = nullptr;
+  Metrics* metrics = nullptr;
+  std::shared_ptr<Job> job = std::make_shared<Job>();
+  EmbedResult result;
+  size_t next = 0;     // text to tokenise
+  size_t segment = 0;  // of `next`
+  std::chrono::nanoseconds tokenization{0};
+  std::vector<uint32_t> token_counts;
+
+  bool from_ids() const { return !plan.request.ids.empty(); }
+  size_t size() const { return from_ids() ? plan.request.ids.size() : plan.request.texts.size(); }
+  void tokenize_next();
+  void tokenize_piece();
+  TokenBatch piece(size_t end, const EncodeOptions& options, EncodeReport& report) const;
+  void add_token_tasks();
+  void late_chunks();
+  void finish(const std::optional<Error>& error);
+};
+
+void EmbedWork::tokenize_next() {
+  const Call& call = plan.call;
+  if (call.gone && call.gone->load()) {
+    plan.slot->batcher->fail(job, Error(ErrorKind::interrupted, "the client has gone"));
+    return;
+  }
+  if (Clock::now() >= call.deadline) {
+    plan.slot->batcher->fail(job, Error(ErrorKind::interrupted,
+                                        "the deadline passed while tokenising; try again later"));
+    return;
+  }
+  const size_t base = next;
+  try {
+    tokenize_piece();
+  } catch (const Error& error) {
+    plan.slot->batcher->fail(job, with_base(error, base));
+    return;
+  } catch (const std::exception& error) {
+    plan.slot->batcher->fail(job, Error(ErrorKind::internal, error.what()));
+    return;
+  }
+  if (next < size()) workers->post([self = shared_from_this()] { self->tokenize_next(); });
+}
+
+TokenBatch EmbedWork::piece(size_t end, const EncodeOptions& options, EncodeReport& report) const {
+  if (from_ids()) {
+    const std::vector<std::span<const int32_t>> ids(
+        plan.request.ids.begin() + static_cast<ptrdiff_t>(next),
+        plan.request.ids.begin() + static_cast<ptrdiff_t>(end));
+    return plan.slot->tokens->wrap(ids, plan.request.add_special_tokens, options, report);
+  }
+  const std::vector<std::string_view> texts(
+      plan.request.texts.begin() + static_cast<ptrdiff_t>(next),
+      plan.request.texts.begin() + static_cast<ptrdiff_t>(end));
+  return plan.slot->tokens->tokenize(texts, options, report);
+}
+
+// The answers may be complete before this returns: after add_texts only `next` is looked at.
+void EmbedWork::tokenize_piece() {
+  const auto start = Clock::now();
+  while (next >= plan.segments[segment].end) ++segment;
+  const size_t end = std::min(next + kTextsPerPiece, plan.segments[segment].end);
+  EncodeReport report;
+  const TokenBatch batch = piece(end, plan.segments[segment].options, report);
+  result.usage.tokens += batch.tokens();
+  result.usage.truncated_inputs += report.truncated.size();
+  std::vector<TextIds> texts(batch.size());
+  for (size_t b = 0; b < batch.size(); ++b) {
+    texts[b] = {next + b, batch.text(b), batch.prompt_tokens[b],
+                batch.adapters.empty() ? -1 : batch.adapters[b]};
+    metrics->input_length(batch.text(b).size());
+  }
+  tokenization += Clock::now() - start;
+  next = end;
+  if (!plan.slot->batcher->add_texts(job, texts)) next = size();  // it has failed: no more of it
+}
+
+void EmbedWork::add_token_tasks() {
+  result.token_vectors.resize(size());
+  for (size_t i = 0; i < size(); ++i) {
+    plan.slot->batcher->add_task(job, [self = shared_from_this(), i] {
+      Encoder& encoder = *self->plan.slot->loaded.encoder;
+      const EncodeOptions& options = self->plan.segments[0].options;
+      const std::string_view text = self->plan.request.texts[i];
+      try {
+        auto tokens = encoder.encode_tokens(text, options);
+        const size_t limit = encoder.info().max_tokens;
+        if (limit > 0 && tokens.ids.size() >= limit &&
+            encoder.count_tokens({&text, 1}, options)[0] > tokens.ids.size())
+          ++self->result.usage.truncated_inputs;
+        self->result.usage.tokens += tokens.ids.size();
+        self->result.token_vectors[i] = std::move(tokens.vectors);
+      } catch (const Error& error) {
+        throw with_base(error, i);
+      }
+    });
+  }
+}
+
+// The texts as one document: encoded once, each piece the mean of its own tokens' vectors.
+void EmbedWork::late_chunks() {
+  Encoder& encoder = *plan.slot->loaded.encoder;
+  std::string joined;
+  std::vector<std::pair<size_t, size_t>> places;
+  for (const auto& text : plan.request.texts) {
+    if (!joined.empty()) joined += '\n';
+    places.emplace_back(joined.size(), joined.size() + text.size());
+    joined += text;
+  }
+  const EncodeOptions& options = plan.segments[0].options;
+  const TokenVectors tokens = encoder.encode_tokens(joined, options);
+  const size_t width = tokens.vectors.cols();
+  if (width != encoder.info().dim) {
+    throw_error(ErrorKind::unsupported, "late_chunking",
+                "the model's vectors are not means of its token vectors");
+  }
+  result.usage.tokens = tokens.ids.size();
+  const std::string_view whole = joined;
+  const bool cut = encoder.count_tokens({&whole, 1}, options)[0] > tokens.ids.size();
+  const size_t last =
+      tokens.end.empty() ? 0 : *std::max_element(tokens.end.begin(), tokens.end.end());
+  for (size_t p = 0; p < places.size(); ++p) {
+    std::vector<double> sum(width);
+    size_t count = 0;
+    for (size_t t = 0; t < tokens.ids.size(); ++t) {
+      const bool inside = tokens.begin[t] < tokens.end[t] && tokens.begin[t] >= places[p].first &&
+                          tokens.end[t] <= places[p].second;
+      if (!inside) continue;
+      for (size_t d = 0; d < width; ++d) sum[d] += static_cast<double>(tokens.vectors(t, d));
+      ++count;
+    }
+    if (cut && places[p].second > last) ++result.usage.truncated_inputs;
+    if (count == 0 && cut) {
+      throw_error(ErrorKind::too_long, fmt::format("input {}", p),
+                  "lies beyond the {} tokens that the model reads of the joined texts; send fewer",
+                  encoder.info().max_tokens);
+    }
+    std::vector<float> mean(width);
+    for (size_t d = 0; d < width; ++d)
+      mean[d] = static_cast<float>(sum[d] / static_cast<double>(std::max<size_t>(count, 1)));
+    finish_vector(mean, options.normalize, {result.vectors.row(p), result.vectors.cols()});
+  }
+}
+
+void EmbedWork::finish(const std::optional<Error>& error) {
+  const auto done = std::move(plan.done);
+  if (error) {
+    done(*error);
+    return;
+  }
+  using std::chrono::nanoseconds;
+  result.model = plan.slot->name;
+  result.timing.total = Clock::now() - plan.call.start;
+  result.timing.tokenization = tokenization;
+  result.timing.inference = std::max(nanoseconds{0}, nanoseconds(job->last_run - job->first_run));
+  result.timing.queue =
+      std::max(nanoseconds{0}, nanoseconds(job->first_run - job->opened) - tokenization);
+  if (job->first_run == Clock::time_point{}) result.timing.queue = nanoseconds{0};  // all cached
+  done(std::move(result));
+}
+
+void check(const EmbedPlan& plan) {
+  const auto& request = plan.request;
+  const LoadedModel& loaded = plan.slot->loaded;
+  if (loaded.encoder == nullptr) {
+    throw_error(ErrorKind::unsupported, "model", "{} only scores pairs; ask for a rerank instead",
+                quote(plan.slot->name));
+  }
+  if (!request.ids.empty() && (request.late_chunking || request.token_vectors)) {
+    throw_error(ErrorKind::unsupported, "input",
+                "token ids have no places in a text; send texts for token vectors");
+  }
+  const size_t count = request.ids.empty() ? request.texts.size() : request.ids.size();
+  if (count == 0) throw_error(ErrorKind::usage, "input", "cannot be empty");
+  if (count * loaded.info.dim * sizeof(float) > kMaxAnswerBytes) {
+    throw_error(ErrorKind::usage, "input",
+                "{} inputs at once make an answer of over {} MB; send fewer a request", count,
+                kMaxAnswerBytes >> 20);
+  }
+}
+
+}  // namespace
+
+EncodeOptions options_for(const EmbedRequest& request, const EncoderInfo& info,
+                          const HostOptions& host) {
+  EncodeOptions options;
+  options.prompt_name = request.prompt_name;
+  options.prompt = request.prompt;
+  options.task = request.task;
+  options.dims = request.dims;
+  options.allow_any_dims = host.allow_any_dims;
+  options.normalize = request.normalize;
+  options.truncate =
+      request.truncate.value_or(host.limits.auto_truncate ? Truncate::right : Truncate::error);
+  if (request.side != Side::none) {
+    const bool query = request.side == Side::query;
+    if (info.tasks.empty()) options.task.clear();  // the side says it, as a prompt
+    if (request.prompt_name.empty() && !request.prompt)
+      options.prompt_name = side_prompt_name(info, query);
+    if (options.task.empty()) options.task = side_task(info, query);
+  }
+  resolve_dims(info, options);
+  resolve_prompt(info, options);
+  resolve_task(info, options.task);
+  return options;
+}
+
+bool start_embed(EmbedPlan& given, Workers& workers, Metrics& metrics) {
+  check(given);
+  const auto work = std::make_shared<EmbedWork>();
+  work->plan = std::move(given);
+  const EmbedPlan& plan = work->plan;
+  work->workers = &workers;
+  work->metrics = &metrics;
+  const EmbedRequest& request = work->plan.request;
+  const EncodeOptions& options = plan.segments[0].options;
+  size_t bytes = 0;
+  for (const auto& text : request.texts) {
+    bytes += text.size();
+    work->result.usage.characters += count_characters(text);
+  }
+  if (!request.token_vectors)
+    work->result.vectors = Mat<float>(work->size(), resolve_dims(plan.slot->loaded.info, options));
+  Job& job = *work->job;
+  job.call = plan.call;
+  job.answers = request.late_chunking ? 1 : work->size();
+  job.deliver = [work, normalize = options.normalize](size_t slot, std::span<const float> vector) {
+    finish_vector(vector, normalize, {work->result.vectors.row(slot), work->result.vectors.cols()});
+  };
+  job.finish = [work](const std::optional<Error>& error) { work->finish(error); };
+  if (!plan.slot->batcher->open(work->job)) {
+    job.deliver = nullptr;
+    job.finish = nullptr;
+    given = std::move(work->plan);
+    return false;
+  }
+  if (request.token_vectors) {
+    work->add_token_tasks();
+  } else if (request.late_chunking) {
+    plan.slot->batcher->add_task(work->job, [work] { work->late_chunks(); });
+  } else if (bytes <= kInlineBytes && work->size() <= 4) {
+    work->tokenize_next();
+  } else {
+    workers.post([work] { work->tokenize_next(); });
+  }
+  return true;
+}
+
+bool start_scores(const std::shared_ptr<Slot>& slot, const RerankRequest& request,
+                  Truncate truncate, const Call& call,
+                  const std::function<void(Outcome<RerankResult>)>& done) {
+  struct ScoreWork {
+    std::shared_ptr<Slot> slot;
+    RerankRequest request;
+    RerankResult result;
+  };
+  const auto work = std::make_shared<ScoreWork>(ScoreWork{slot, request, {}});
+  work->result.model = slot->name;
+  work->result.scores.resize(request.documents.size());
+  for (const auto& document : request.documents)
+    work->result.usage.characters += count_characters(document);
+  const auto job = std::make_shared<Job>();
+  const size_t documents = request.documents.size();
+  job->call = call;
+  job->answers = (documents + kDocumentsPerTask - 1) / kDocumentsPerTask;
+  job->finish = [work, done, times = std::weak_ptr(job), start = call.start](const auto& error) {
+    if (error) return done(*error);
+    work->result.timing.total = Clock::now() - start;
+    if (const auto timed = times.lock()) {
+      work->result.timing.queue = timed->first_run - timed->opened;
+      work->result.timing.inference = timed->last_run - timed->first_run;
+    }
+    done(std::move(work->result));
+  };
+  if (!slot->batcher->open(job)) return false;
+  for (size_t begin = 0; begin < documents; begin += kDocumentsPerTask) {
+    slot->batcher->add_task(job, [work, begin, documents, truncate] {
+      const size_t end = std::min(documents, begin + kDocumentsPerTask);
+      const std::vector<std::string_view> views(
+          work->request.documents.begin() + static_cast<ptrdiff_t>(begin),
+          work->request.documents.begin() + static_cast<ptrdiff_t>(end));
+      try {
+        const PairScores scores =
+            work->slot->loaded.scorer->scores(work->request.query, views, truncate);
+        for (size_t i = 0; i < views.size(); ++i) {
+          const float logit = scores.logits[i];
+          work->result.scores[begin + i] =
+              work->request.raw_scores ? logit : 1.0F / (1.0F + std::exp(-logit));
+        }
+        work->result.usage.tokens += scores.report.tokens;
+        work->result.usage.truncated_inputs += scores.report.truncated.size();
+      } catch (const Error& error) {
+        throw with_base(error, begin);
+      }
+    });
+  }
+  return true;
+}
+
+RerankResult rank_by_similarity(EmbedResult result, const std::string& similarity) {
+  RerankResult out;
+  const auto& vectors = result.vectors;
+  for (size_t r = 1; r < vectors.rows(); ++r) {
+    double dot = 0, squares = 0, sum = 0;
+    for (size_t d = 0; d < vectors.cols(); ++d) {
+      const auto a = static_cast<double>(vectors(0, d)), b = static_cast<double>(vectors(r, d));
+      dot += a * b;
+      squares += (a - b) * (a - b);
+      sum += std::abs(a - b);
+    }
+    double score = dot;
+    if (similarity == "euclidean") score = -std::sqrt(squares);
+    if (similarity == "manhattan") score = -sum;
+    out.scores.push_back(static_cast<float>(score));
+  }
+  out.model = std::move(result.model);
+  out.usage = result.usage;
+  out.timing = result.timing;
+  return out;
+}
+
+void finish_vector(std::span<const float> full, bool normalize, std::span<float> out) {
+  std::copy_n(full.begin(), out.size(), out.begin());
+  if (!normalize) return;
+  double squares = 0;
+  for (const float value : out) squares += static_cast<double>(value) * static_cast<double>(value);
+  const auto factor = static_cast<float>(1.0 / std::max(std::sqrt(squares), 1e-12));
+  for (float& value : out) value *= factor;
+}
+
+Error with_base(const Error& error, size_t base) {
+  constexpr std::string_view kPrefix = "input ";
+  const std::string& where = error.where();
+  size_t index = 0;
+  if (!std::string_view(where).starts_with(kPrefix)) return error;
+  const char* end = where.data() + where.size();
+  const auto [stop, failed] = std::from_chars(where.data() + kPrefix.size(), end, index);
+  if (failed != std::errc() || stop != end) return error;
+  std::string message = error.message();
+  if (error.kind() == ErrorKind::too_long) {
+    message.erase(std::min(message.find(';'), message.size()));
+    message += "; send \"truncate\": true to have it cut";
+  }
+  return {error.kind(), message, fmt::format("input {}", base + index)};
+}
+
+uint64_t count_characters(std::string_view utf8) {
+  return static_cast<uint64_t>(std::count_if(
+      utf8.begin(), utf8.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; }));
+}
+
+}  // namespace akin::serve
