@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "model/peft.h"
 
 namespace akin::model {
 namespace fs = std::filesystem;
@@ -171,6 +172,7 @@ Model load_model(const fs::path& folder, const LoadOptions& options) {
   weights->apply(std::move(files), plan.weights, weights_file(body), integers);
   model.dim = static_cast<size_t>(model.arch.hidden) * model.pooling.modes.size();
   read_heads(st, model, *weights);
+  read_peft_adapters(model, *weights);
   model.parameters = weights->parameters();
   model.weights = std::move(weights);
 
@@ -179,6 +181,10 @@ Model load_model(const fs::path& folder, const LoadOptions& options) {
   model.max_tokens = choose_max_tokens(st, model);
   if (model.arch.kind == ModelKind::static_embedding) finish_static(st, model);
   fill_from_folder(st, model);
+  for (const std::string& task : model.arch.adapters) {  // a prompt that bears a task's name
+    if (const auto it = model.prompts.find(task); it != model.prompts.end())
+      model.task_prompts.emplace(task, it->second);
+  }
   model.fingerprint = make_fingerprint(model);
   return model;
 }

@@ -90,6 +90,15 @@ void MappedWeights::add_scale(const WeightRule& rule, const TensorTable& tensors
   sources_.emplace(scale.name, scale.tensor);
 }
 
+void MappedWeights::add_owned(const std::string& name, Mat<float> values) {
+  const auto rows = static_cast<int64_t>(values.rows()), cols = static_cast<int64_t>(values.cols());
+  const auto bytes = std::as_bytes(std::span(values.data(), values.rows() * values.cols()));
+  owned_.push_back(std::move(values));  // moving it leaves its memory where it is
+  table_.emplace(name, Tensor{DType::f32, {rows, cols}, bytes});
+  sources_.emplace(name, name);
+  parameters_ += static_cast<uint64_t>(rows * cols);
+}
+
 std::string_view MappedWeights::source(std::string_view name) const {
   if (const auto it = sources_.find(name); it != sources_.end()) return it->second;
   throw_error(ErrorKind::not_found, "weights", "{} is not a weight of this model", quote(name));

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/mat.h"
 #include "model/family.h"
 #include "store/safetensors.h"
 
@@ -26,6 +27,8 @@ class MappedWeights final : public Weights {
   void apply(store::TensorFiles files, const std::vector<WeightRule>& rules, std::string_view where,
              bool integers = false);
   uint64_t parameters() const { return parameters_; }  // elements of distinct checkpoint tensors
+  // A weight that no file holds in this form: of an adapter. Its source is its own name.
+  void add_owned(const std::string& name, Mat<float> values);
 
   bool has(std::string_view name) const override { return table_.contains(name); }
   const Tensor& at(std::string_view name) const override;
@@ -39,6 +42,7 @@ class MappedWeights final : public Weights {
 
  private:
   std::vector<store::TensorFiles> files_;
+  std::vector<Mat<float>> owned_;
   void add_scale(const WeightRule& rule, const TensorTable& tensors, std::string_view where);
 
   TensorTable table_;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "kernels/gradients.h"
+#include "nn/cpu_stack_adapters.h"
 #include "nn/cpu_stack_model.h"
 #include "nn/cpu_stack_parts.h"
 
@@ -108,6 +109,12 @@ void Stack::check(const TokenBatch& batch) const {
     if (id < 0 || static_cast<size_t>(id) >= vocab)
       throw_error(ErrorKind::usage, "embed.token", "has {} rows, a text has token {}", vocab, id);
   }
+  AKIN_CHECK(batch.adapters.empty() || batch.adapters.size() == batch.size());
+  for (const int32_t adapter : batch.adapters) {
+    if (adapter < static_cast<int32_t>(model_.arch.adapters.size())) continue;
+    throw_error(ErrorKind::usage, "adapters", "a text asks for adapter {} of {}", adapter,
+                model_.arch.adapters.size());
+  }
   if (model_.position == kNoSlot) return;
   const size_t positions = model_.slots[model_.position].table_rows,
                offset = static_cast<size_t>(model_.arch.position_offset);
@@ -177,6 +184,7 @@ std::unique_ptr<CpuStack::Pass> Stack::forward(const TokenBatch& batch, uint64_t
   auto pass = std::make_unique<PassData>(blocks_);
   pass->batch.ids = batch.ids;
   pass->batch.offsets = batch.offsets;
+  pass->batch.adapters = batch.adapters;
   pass->dropout_seed = dropout_seed;
   pass->first_text = first_text;
   pass->micros = cut(batch, pool_.size());
@@ -228,7 +236,7 @@ std::vector<Sink> Stack::make_sinks(const StackTensors& gradients) {
                   view.rows(), view.cols(), slot.table_rows, slot.cols);
     }
     sinks[0][s] = view.data();
-    if (s == model_.token || s == model_.position) continue;  // scattered afterwards
+    if (model_.scattered(s)) continue;  // afterwards, row by row
     offsets[s] = floats;
     floats += slot.table_rows * slot.cols + kSlack;
   }
@@ -271,6 +279,8 @@ void Stack::scatter_tables(const Sink& sink, const TokenBatch& batch, size_t ran
         kernels::accumulate(row, dim, tokens + id * dim);
       if (positions != nullptr && place % threads == rank)
         kernels::accumulate(row, dim, positions + place * dim);
+      if (!batch.adapters.empty() && id % threads == rank)
+        add_token_adapter_row(model_, sink, batch.adapters[b], id, {row, dim});
     }
   }
 }
@@ -278,7 +288,7 @@ void Stack::scatter_tables(const Sink& sink, const TokenBatch& batch, size_t ran
 // Adds the other threads' gradients to the caller's, this thread's share of every parameter.
 void Stack::gather(const std::vector<Sink>& sinks, const TokenBatch& batch, size_t rank) {
   for (size_t s = 0; s < model_.slots.size(); ++s) {
-    if (sinks[0][s] == nullptr || s == model_.token || s == model_.position) continue;
+    if (sinks[0][s] == nullptr || model_.scattered(s)) continue;
     const Range own = share(model_.slots[s].table_rows * model_.slots[s].cols, rank, pool_.size());
     for (size_t thread = 1; thread < pool_.size(); ++thread)
       kernels::accumulate(sinks[thread][s] + own.begin, own.end - own.begin,

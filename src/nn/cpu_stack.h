@@ -31,6 +31,7 @@ struct StackOptions {
   TrainPrecision precision = TrainPrecision::f32;
   double dropout = 0;  // embeddings, attention output and FFN output (hidden_dropout_prob)
   double attention_dropout = 0;  // attention weights
+  double adapter_dropout = 0;    // what the A of an adapter reads
   bool recompute = false;        // keep only each layer's input; forward again in backward
 };
 

@@ -4,6 +4,7 @@
 
 #include "kernels/elementwise.h"
 #include "kernels/gradients.h"
+#include "nn/cpu_stack_adapters.h"
 #include "nn/cpu_stack_parts.h"
 
 namespace akin::nn {
@@ -12,15 +13,19 @@ namespace {
 using kernels::EpilogueKind;
 
 // dx (+)= dy W.
-void multiply_back(Scratch& scratch, kernels::ProductNumbers numbers, const Linear& linear,
-                   MatView<const float> dy, EpilogueKind kind, MatView<float> dx) {
-  scratch.left.set(numbers, dy);
+void multiply_back(const StepContext& context, const Layer& layer, const Linear& linear,
+                   MatView<const float> dy, EpilogueKind kind, Scratch& scratch,
+                   MatView<float> dx) {
+  scratch.left.set(context.model.numbers, dy);
   linear.backward.multiply(scratch.left, {kind, Activation::identity}, dx);
+  add_adapters_back(context, layer, linear, dy, scratch, dx);
 }
 
 // dW += dy^T x and db += sum dy, for the parts that somebody asks for.
-void add_weight_gradients(Scratch& scratch, kernels::ProductNumbers numbers, const Linear& linear,
-                          const Sink& sink, MatView<const float> dy, MatView<const float> x) {
+void add_weight_gradients(const StepContext& context, const Layer& layer, const Linear& linear,
+                          const Sink& sink, MatView<const float> dy, MatView<const float> x,
+                          Scratch& scratch) {
+  const kernels::ProductNumbers numbers = context.model.numbers;
   const auto asked = [&](const Linear::Part& part) { return sink[part.weight] != nullptr; };
   if (std::any_of(linear.parts.begin(), linear.parts.end(), asked)) {
     scratch.rows.resize(x.rows());
@@ -40,6 +45,7 @@ void add_weight_gradients(Scratch& scratch, kernels::ProductNumbers numbers, con
     if (part.bias != kNoSlot && sink[part.bias] != nullptr)
       kernels::add_column_sums(own, sink[part.bias]);
   }
+  add_adapter_gradients(context, layer, linear, sink, dy, x, scratch);
 }
 
 // The gradient of what dropout was applied to: d itself, or masked in `to`.
@@ -57,21 +63,21 @@ void feed_forward_backward(const StepContext& context, const Layer& layer, const
   const MatView<float> d = scratch.d;
   if (model.post()) norm_backward(model, layer.ffn_norm, sink, keep.last, d, d);
   const MatView<const float> dy = masked(context, layer, DropoutSite::ffn_output, d, scratch.rest);
-  multiply_back(scratch, model.numbers, layer.down, dy, EpilogueKind::store, scratch.d_activated);
+  multiply_back(context, layer, layer.down, dy, EpilogueKind::store, scratch, scratch.d_activated);
   const auto backward =
       model.arch.gated_ffn ? kernels::gated_backward : kernels::activation_backward;
   backward(keep.wide, model.arch.activation, scratch.d_activated, scratch.activated,
            scratch.d_wide);
-  add_weight_gradients(scratch, model.numbers, layer.down, sink, dy, scratch.activated);
+  add_weight_gradients(context, layer, layer.down, sink, dy, scratch.activated, scratch);
 
   const Norm& norm = model.post() ? layer.attn_norm : layer.ffn_norm;
   norm_forward(model, norm, keep.middle, scratch.normed);
-  add_weight_gradients(scratch, model.numbers, layer.up, sink, scratch.d_wide, scratch.normed);
+  add_weight_gradients(context, layer, layer.up, sink, scratch.d_wide, scratch.normed, scratch);
   if (model.post()) {
-    multiply_back(scratch, model.numbers, layer.up, scratch.d_wide, EpilogueKind::add, d);
+    multiply_back(context, layer, layer.up, scratch.d_wide, EpilogueKind::add, scratch, d);
     norm_backward(model, norm, sink, keep.middle, d, d);
   } else {
-    multiply_back(scratch, model.numbers, layer.up, scratch.d_wide, EpilogueKind::store,
+    multiply_back(context, layer, layer.up, scratch.d_wide, EpilogueKind::store, scratch,
                   scratch.rest);
     norm_backward(model, norm, sink, keep.middle, scratch.rest, scratch.rest);
     kernels::add_rows(d, scratch.rest, d);
@@ -126,21 +132,21 @@ void layer_backward(const StepContext& context, const Layer& layer, const LayerK
     dy = scratch.normed;
   }
   dy = masked(context, layer, DropoutSite::attention_output, dy, scratch.rest);
-  add_weight_gradients(scratch, model.numbers, layer.out, sink, dy, keep.context);
-  multiply_back(scratch, model.numbers, layer.out, dy, EpilogueKind::store, scratch.d_context);
+  add_weight_gradients(context, layer, layer.out, sink, dy, keep.context, scratch);
+  multiply_back(context, layer, layer.out, dy, EpilogueKind::store, scratch, scratch.d_context);
   attention_core_backward(context, layer, keep, sink, scratch);
 
   const bool normed = !model.post() && layer.attn_norm.present();
   if (normed) norm_forward(model, layer.attn_norm, keep.x, scratch.normed);
-  add_weight_gradients(scratch, model.numbers, layer.qkv, sink, scratch.d_qkv,
-                       normed ? scratch.normed : keep.x);
+  add_weight_gradients(context, layer, layer.qkv, sink, scratch.d_qkv,
+                       normed ? scratch.normed : keep.x, scratch);
   if (normed) {
-    multiply_back(scratch, model.numbers, layer.qkv, scratch.d_qkv, EpilogueKind::store,
+    multiply_back(context, layer, layer.qkv, scratch.d_qkv, EpilogueKind::store, scratch,
                   scratch.rest);
     norm_backward(model, layer.attn_norm, sink, keep.x, scratch.rest, scratch.rest);
     kernels::add_rows(d, scratch.rest, d);
   } else {
-    multiply_back(scratch, model.numbers, layer.qkv, scratch.d_qkv, EpilogueKind::add, d);
+    multiply_back(context, layer, layer.qkv, scratch.d_qkv, EpilogueKind::add, scratch, d);
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "kernels/elementwise.h"
 #include "kernels/gradients.h"
+#include "nn/cpu_stack_adapters.h"
 #include "nn/cpu_stack_parts.h"
 
 namespace akin::nn {
@@ -12,10 +13,11 @@ namespace {
 
 using kernels::EpilogueKind;
 
-void multiply(Scratch& scratch, kernels::ProductNumbers numbers, const Linear& linear,
-              MatView<const float> in, EpilogueKind kind, MatView<float> out) {
-  scratch.left.set(numbers, in);
+void multiply(const StepContext& context, const Layer& layer, const Linear& linear,
+              MatView<const float> in, EpilogueKind kind, Scratch& scratch, MatView<float> out) {
+  scratch.left.set(context.model.numbers, in);
   linear.forward.multiply(scratch.left, {kind, Activation::identity}, out);
+  add_adapters(context, layer, linear, in, scratch, out);
 }
 
 void copy(MatView<const float> from, MatView<float> to) {
@@ -27,13 +29,12 @@ void copy(MatView<const float> from, MatView<float> to) {
 void add_product(const StepContext& context, const Layer& layer, const Linear& linear,
                  DropoutSite site, MatView<const float> in, MatView<const float> residual,
                  Scratch& scratch, MatView<float> out) {
-  const StackModel& model = context.model;
   if (!hidden_dropout(context)) {
     copy(residual, out);
-    multiply(scratch, model.numbers, linear, in, EpilogueKind::add, out);
+    multiply(context, layer, linear, in, EpilogueKind::add, scratch, out);
     return;
   }
-  multiply(scratch, model.numbers, linear, in, EpilogueKind::store, out);
+  multiply(context, layer, linear, in, EpilogueKind::store, scratch, out);
   drop_rows(context, layer.index, site, out, residual, out);
 }
 
@@ -53,7 +54,7 @@ void project_qkv(const StepContext& context, const Layer& layer, const LayerKeep
                  MatView<const float> in, Scratch& scratch) {
   const StackModel& model = context.model;
   const size_t width = model.width();
-  multiply(scratch, model.numbers, layer.qkv, in, EpilogueKind::store, keep.qkv);
+  multiply(context, layer, layer.qkv, in, EpilogueKind::store, scratch, keep.qkv);
   if (layer.q_norm.present()) {
     const MatView<float> q = keep.qkv.col_range(0, width), k = keep.qkv.col_range(width, width);
     copy(keep.qkv.col_range(0, 2 * width), keep.qk_raw);
@@ -132,7 +133,7 @@ void layer_forward(const StepContext& context, const Layer& layer, const LayerKe
   }
 
   norm_forward(model, post ? layer.attn_norm : layer.ffn_norm, keep.middle, scratch.normed);
-  multiply(scratch, model.numbers, layer.up, scratch.normed, EpilogueKind::store, keep.wide);
+  multiply(context, layer, layer.up, scratch.normed, EpilogueKind::store, scratch, keep.wide);
   if (model.arch.gated_ffn) {
     kernels::gated(keep.wide.col_range(0, model.ffn()),
                    keep.wide.col_range(model.ffn(), model.ffn()), model.arch.activation,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "nn/cpu_stack_adapters.h"
 
 namespace akin::nn {
 namespace {
@@ -20,6 +21,8 @@ class Builder {
     if (arch_.position == PositionKind::absolute || arch_.absolute_too)
       model_.position = slot("embed.position", 0, dim);
     if (arch_.type_vocab > 0) model_.type = slot("embed.type", 0, dim);
+    model_.token_adapters = table_adapters("embed.token");
+    if (model_.type != kNoSlot) model_.type_adapters = table_adapters("embed.type");
     if (arch_.position == PositionKind::relative_bias) {
       model_.relative_bias =
           slot("relative_bias.weight", static_cast<size_t>(arch_.relative_buckets), model_.heads());
@@ -45,8 +48,27 @@ class Builder {
     Linear::Part part{slot(name + ".weight", rows, cols), kNoSlot, rows};
     if (bias) part.bias = slot(name + ".bias", 1, rows, false);
     linear.parts.push_back(part);
+    linear.adapters.resize(arch_.adapters.size());
+    for (size_t t = 0; t < linear.adapters.size(); ++t) {
+      const std::string base = adapter_name(t, name);
+      LinearAdapter::Pair& pair = linear.adapters[t].pairs.emplace_back();
+      pair.a = slot(base + ".lora_a", 0, cols, false);
+      pair.b = slot(base + ".lora_b", rows, 0, false);
+      pair.column = linear.out;
+      pair.rows = rows;
+    }
     linear.in = cols;
     linear.out += rows;
+  }
+  std::vector<TableAdapter> table_adapters(const std::string& name) {
+    std::vector<TableAdapter> out;
+    for (size_t t = 0; t < arch_.adapters.size(); ++t) {
+      const std::string base = adapter_name(t, name);
+      TableAdapter& adapter = out.emplace_back();
+      adapter.a = slot(base + ".lora_a", 0, 0, false);
+      adapter.b = slot(base + ".lora_b", 0, model_.hidden(), false);
+    }
+    return out;
   }
   void layer(int64_t index) {
     const size_t dim = model_.hidden(), width = model_.width(), ffn = model_.ffn();
@@ -69,6 +91,10 @@ class Builder {
     add_part(out.up, feed + "up", ffn, dim, arch_.ffn_in_bias);
     add_part(out.down, feed + "down", dim, ffn, arch_.ffn_out_bias);
     out.ffn_norm = norm(feed + "norm", dim);
+    out.qkv.adapter_site = DropoutSite::adapter_qkv;
+    out.out.adapter_site = DropoutSite::adapter_out;
+    out.up.adapter_site = DropoutSite::adapter_up;
+    out.down.adapter_site = DropoutSite::adapter_down;
   }
 
   StackModel& model_;
@@ -84,6 +110,7 @@ void read_slot(Slot& slot, const StackTensors& weights) {
                 kWhere);
   }
   const MatView<float> view = it->second.values;
+  if (slot.cols == 0) slot.cols = view.cols();
   if (view.cols() != slot.cols || (slot.rows != 0 && view.rows() != slot.rows) ||
       view.rows() == 0 || view.stride() != view.cols()) {
     throw_error(ErrorKind::bad_format, slot.name,
@@ -150,7 +177,6 @@ void check_supported(const ArchSpec& arch, const StackOptions& options) {
     throw_error(ErrorKind::unsupported, kWhere, "does not run {}; use the torch stack", what);
   };
   if (arch.kind != ModelKind::transformer) refuse("models without layers");
-  if (!arch.adapters.empty()) refuse("models with LoRA adapters per text");
   if (arch.layers <= 0 || arch.heads <= 0 || arch.head_dim <= 0 || arch.hidden <= 0 ||
       arch.ffn_hidden <= 0)
     refuse("a spec without sizes");
@@ -159,7 +185,7 @@ void check_supported(const ArchSpec& arch, const StackOptions& options) {
   if (options.precision == TrainPrecision::bf16 && !kernels::bf16_products_available())
     throw_error(ErrorKind::device, kWhere,
                 "bf16 needs a CPU with AMX, which this one has not; use f32");
-  for (const double p : {options.dropout, options.attention_dropout}) {
+  for (const double p : {options.dropout, options.attention_dropout, options.adapter_dropout}) {
     if (!(p >= 0 && p < 1))
       throw_error(ErrorKind::usage, "dropout", "is {}, expected 0 <= p < 1", p);
   }
@@ -187,11 +213,13 @@ void take_weights(StackModel& model, const StackTensors& weights, ThreadPool& po
       linears.push_back(linear);
     }
   }
-  // Two tasks a linear: its panels forward and backward.
-  parallel_for(pool, 2 * linears.size(), 1, [&](size_t index, size_t) {
-    Linear& linear = *linears[index / 2];
+  check_table_adapters(model);
+  // Three tasks a linear: its panels forward and backward, and its adapters.
+  parallel_for(pool, 3 * linears.size(), 1, [&](size_t index, size_t) {
+    Linear& linear = *linears[index / 3];
+    if (index % 3 == 2) return pack_adapters(model, linear);
     const std::vector<const float*> rows = linear_rows(model, linear);
-    if (index % 2 == 0) {
+    if (index % 3 == 0) {
       linear.forward.pack_transposed(rows, 0, linear.forward.panels());
     } else {
       linear.backward.pack(rows, 0, linear.backward.panels());

@@ -28,7 +28,8 @@ inline constexpr size_t kSlack = 64;  // floats behind every buffer that vectors
 // A parameter: its canonical name and where its values are now.
 struct Slot {
   std::string name;
-  size_t rows = 0, cols = 0;  // rows 0: as many as the weight has (embedding tables)
+  // rows 0: as many as the weight has (embedding tables), cols 0: likewise (an adapter's rank).
+  size_t rows = 0, cols = 0;
   bool required = true;
   const float* values = nullptr;  // null: absent
   size_t table_rows = 0;          // of values
@@ -39,6 +40,35 @@ struct Norm {
   bool present() const { return gamma != kNoSlot; }
 };
 
+enum class DropoutSite : uint8_t {
+  embeddings,
+  attention_output,
+  ffn_output,
+  attention_weights,
+  adapter_qkv,
+  adapter_out,
+  adapter_up,
+  adapter_down,
+};
+
+// One adapter's low-rank pairs on a Linear: y_part += scaling * B_part (A_part x).
+struct LinearAdapter {
+  struct Pair {
+    size_t a, b;          // slots
+    size_t column, rows;  // of the part among the linear's outputs
+    size_t begin, rank;   // of its rows of A among the adapter's; rank 0: it has none
+    kernels::RightOperand b_forward, b_backward;  // [rank, rows] and [rows, rank]
+  };
+  std::vector<Pair> pairs;
+  size_t rank = 0;                              // of all pairs together
+  kernels::RightOperand a_forward, a_backward;  // [in, rank] and [rank, in]
+};
+
+// An adapter's pair on a table: row += scaling * A[id] B. Slots, kNoSlot: none.
+struct TableAdapter {
+  size_t a = kNoSlot, b = kNoSlot;
+};
+
 // Linears that read the same input, as one product: their outputs side by side.
 struct Linear {
   struct Part {
@@ -47,6 +77,8 @@ struct Linear {
   std::vector<Part> parts;
   size_t in = 0, out = 0;
   kernels::RightOperand forward, backward;  // [in, out] and [out, in]
+  std::vector<LinearAdapter> adapters;      // by number
+  DropoutSite adapter_site{};
 };
 
 struct Layer {
@@ -64,6 +96,7 @@ struct StackModel {
   std::vector<Layer> layers;
   Norm embedding_norm, final_norm;
   size_t token = kNoSlot, position = kNoSlot, type = kNoSlot, relative_bias = kNoSlot;
+  std::vector<TableAdapter> token_adapters, type_adapters;  // by number
   // Tables by position; grown by forward.
   size_t table_length = 0;
   kernels::RotaryTable rotary, rotary_local, rotary_back, rotary_local_back;  // back: -sine
@@ -75,6 +108,14 @@ struct StackModel {
   size_t ffn() const { return static_cast<size_t>(arch.ffn_hidden); }
   size_t wide() const { return ffn() * (arch.gated_ffn ? 2 : 1); }
   bool post() const { return arch.norm_place == NormPlace::post; }
+  // Tables whose gradient goes to the caller's rows at once, not through each thread's own copy.
+  bool scattered(size_t slot) const {
+    if (slot == token || slot == position) return true;
+    for (const TableAdapter& adapter : token_adapters) {
+      if (slot == adapter.a) return true;
+    }
+    return false;
+  }
   const float* values(size_t slot) const { return slot == kNoSlot ? nullptr : slots[slot].values; }
 };
 
@@ -113,6 +154,7 @@ struct StepContext {
   size_t text_length(size_t text) const { return batch.offsets[text + 1] - batch.offsets[text]; }
   // First row of a text within the micro-batch.
   size_t text_row(size_t text) const { return batch.offsets[text] - micro.token_begin; }
+  int32_t adapter(size_t text) const { return batch.adapters.empty() ? -1 : batch.adapters[text]; }
 };
 
 // What one thread needs for itself.
@@ -123,6 +165,7 @@ struct Scratch {
   kernels::AttentionScratch attention;
   kernels::AttentionGradientScratch attention_gradient;
   AlignedArray<float> memory, layer_memory, bias_gradient;
+  AlignedArray<float> adapter_input, adapter_inner, adapter_inner_gradient;
   MatView<float> d, normed, rest;   // [T, D]
   MatView<float> activated;         // [T, F]
   MatView<float> d_activated;       // [T, F]
@@ -144,7 +187,6 @@ class BlockPool {
   std::vector<AlignedArray<float>> blocks_;
 };
 
-enum class DropoutSite : uint8_t { embeddings, attention_output, ffn_output, attention_weights };
 kernels::Dropout text_dropout(const StepContext& context, double p, size_t text, size_t layer,
                               DropoutSite site);
 // out = x under the masks of every text, plus residual unless that is empty; rows of the

@@ -54,9 +54,10 @@ class Forward {
   Forward(const ArchSpec& arch, const StackOptions& options, const Weights& weights, uint64_t seed)
       : arch_(arch), options_(options), weights_(weights), seed_(seed) {}
 
-  // One text, the `number`-th of its run.
-  Rows run(std::span<const int32_t> ids, uint64_t number) const {
+  // One text, the `number`-th of its run, under an adapter or -1.
+  Rows run(std::span<const int32_t> ids, uint64_t number, int32_t adapter = -1) const {
     number_ = number;
+    adapter_ = adapter;
     Rows x = embed(ids);
     drop(x, 0, 0);
     for (int64_t i = 0; i < arch_.layers; ++i) x = layer(x, i);
@@ -71,7 +72,7 @@ class Forward {
     return {begin, begin + static_cast<ptrdiff_t>(w.cols)};
   }
   static void add(Row& a, const Row& b) {
-    for (size_t i = 0; i < a.size(); ++i) a[i] += b[i];
+    for (size_t i = 0; i < b.size(); ++i) a[i] += b[i];
   }
   static Rows sum(Rows a, const Rows& b) {
     for (size_t i = 0; i < a.size(); ++i) add(a[i], b[i]);
@@ -113,13 +114,55 @@ class Forward {
       if (weights_.contains(name + ".bias")) add(y, at(name + ".bias").values);
       out.push_back(std::move(y));
     }
-    return out;
+    return sum(out, adapted(name, x));
+  }
+  static Row times(const Weight& w, const Row& x) {
+    Row y(w.rows, 0.0);
+    for (size_t o = 0; o < w.rows; ++o) {
+      for (size_t i = 0; i < w.cols; ++i) y[o] += w.values[o * w.cols + i] * x[i];
+    }
+    return y;
+  }
+  // scaling * B (A mask(x)) of the text's adapter; empty rows where it has none here.
+  Rows adapted(const std::string& name, Rows x) const {
+    const std::string base = "adapter." + std::to_string(adapter_) + "." + name;
+    if (adapter_ < 0 || !weights_.contains(base + ".lora_a")) return Rows(x.size());
+    if (seed_ != 0 && options_.adapter_dropout > 0) {
+      const auto site = name.ends_with("out")                   ? 5
+                        : name.ends_with("down")                ? 7
+                        : name.find("ffn") != std::string::npos ? 6
+                                                                : 4;
+      const auto dropout = kernels::make_dropout(
+          options_.adapter_dropout,
+          kernels::dropout_key(seed_, number_, std::stoul(name.substr(6)), site));
+      uint32_t element = 0;
+      for (Row& r : x) {
+        for (double& v : r) v *= static_cast<double>(kernels::dropout_factor(dropout, element++));
+      }
+    }
+    for (Row& r : x) {
+      r = times(at(base + ".lora_b"), times(at(base + ".lora_a"), r));
+      for (double& v : r) v *= static_cast<double>(arch_.lora_scaling);
+    }
+    return x;
+  }
+  void add_table_row(Row& r, const std::string& name, size_t id) const {
+    add(r, row(name, id));
+    const std::string base = "adapter." + std::to_string(adapter_) + "." + name;
+    if (adapter_ < 0 || !weights_.contains(base + ".lora_a")) return;
+    const Row a = row(base + ".lora_a", id);
+    for (size_t k = 0; k < a.size(); ++k) {
+      Row b = row(base + ".lora_b", k);
+      for (double& v : b) v *= a[k] * static_cast<double>(arch_.lora_scaling);
+      add(r, b);
+    }
   }
   Rows embed(std::span<const int32_t> ids) const {
     Rows x;
     for (size_t i = 0; i < ids.size(); ++i) {
-      Row r = row("embed.token", static_cast<size_t>(ids[i]));
-      if (weights_.contains("embed.type")) add(r, row("embed.type", 0));
+      Row r(static_cast<size_t>(arch_.hidden), 0.0);
+      add_table_row(r, "embed.token", static_cast<size_t>(ids[i]));
+      if (weights_.contains("embed.type")) add_table_row(r, "embed.type", 0);
       if (weights_.contains("embed.position"))
         add(r, row("embed.position", i + static_cast<size_t>(arch_.position_offset)));
       x.push_back(std::move(r));
@@ -254,6 +297,7 @@ class Forward {
   const Weights& weights_;
   const uint64_t seed_;
   mutable uint64_t number_ = 0;
+  mutable int32_t adapter_ = -1;
 };
 
 }  // namespace akin::nn::reference

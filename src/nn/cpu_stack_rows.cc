@@ -5,6 +5,7 @@
 
 #include "kernels/elementwise.h"
 #include "kernels/gradients.h"
+#include "nn/cpu_stack_adapters.h"
 #include "nn/cpu_stack_parts.h"
 
 namespace akin::nn {
@@ -158,6 +159,7 @@ void embed_forward(const StepContext& context, MatView<float> x) {
         const size_t index = i + static_cast<size_t>(arch.position_offset);
         kernels::add_scaled(positions + index * dim, 1.0F, row);
       }
+      add_table_adapters(model, context.adapter(text), context.batch.ids[t], row);
     }
   }
   if (model.embedding_norm.present()) norm_forward(model, model.embedding_norm, sums, x);
@@ -173,6 +175,7 @@ void embed_backward(const StepContext& context, const Sink& sink, Scratch& scrat
   }
   if (model.type != kNoSlot && sink[model.type] != nullptr)
     kernels::add_column_sums(scratch.d, sink[model.type]);
+  add_table_adapter_gradients(context, sink, scratch.d);
 }
 
 }  // namespace akin::nn

@@ -76,7 +76,24 @@ reference::Weights random_weights(const ArchSpec& arch, uint64_t seed) {
     norm(feed + "norm", dim);
   }
   if (arch.final_norm) norm("final_norm", dim);
+  for (size_t t = 0; t < arch.adapters.size(); ++t) {  // the second one has another rank, no FFN
+    const std::string base = "adapter." + std::to_string(t) + ".";
+    const size_t rank = 3 + t;
+    for (const auto& [name, w] : reference::Weights(out)) {
+      const bool table = name == "embed.token" || name == "embed.type";
+      if (!table && (!name.ends_with(".weight") || name.starts_with("adapter.") || w.rows == 1 ||
+                     name.starts_with("relative") || (t == 1 && name.find("ffn") != name.npos)))
+        continue;
+      const std::string pair = base + (table ? name : name.substr(0, name.size() - 7));
+      put(pair + ".lora_a", table ? w.rows : rank, table ? rank : w.cols, 0, 0.3);
+      put(pair + ".lora_b", table ? rank : w.rows, table ? w.cols : rank, 0, 0.3);
+    }
+  }
   return out;
+}
+
+int32_t adapter_of(const TokenBatch& batch, size_t text) {
+  return batch.adapters.empty() ? -1 : batch.adapters[text];
 }
 
 // Owned f32 tensors under names, and the views the stack wants.
@@ -144,7 +161,8 @@ double objective(const TestSetup& setup, const reference::Weights& weights, cons
   double sum = 0;
   const reference::Forward forward(setup.arch, setup.options, weights, setup.seed);
   for (size_t b = 0; b < batch.size(); ++b) {
-    const reference::Rows rows = forward.run(batch.text(b), setup.first_text + b);
+    const reference::Rows rows =
+        forward.run(batch.text(b), setup.first_text + b, adapter_of(batch, b));
     for (size_t i = 0; i < rows.size(); ++i) {
       for (size_t c = 0; c < rows[i].size(); ++c)
         sum += rows[i][c] * static_cast<double>(d_out(batch.offsets[b] + i, c));
@@ -157,7 +175,8 @@ void expect_values(const TestSetup& setup, const reference::Weights& weights,
                    const TokenBatch& batch, const Mat<float>& out, double tolerance) {
   const reference::Forward forward(setup.arch, setup.options, weights, setup.seed);
   for (size_t b = 0; b < batch.size(); ++b) {
-    const reference::Rows rows = forward.run(batch.text(b), setup.first_text + b);
+    const reference::Rows rows =
+        forward.run(batch.text(b), setup.first_text + b, adapter_of(batch, b));
     for (size_t i = 0; i < rows.size(); ++i) {
       for (size_t c = 0; c < rows[i].size(); ++c)
         ASSERT_NEAR(out(batch.offsets[b] + i, c), rows[i][c], tolerance)
@@ -274,6 +293,23 @@ const Case kCases[] = {
        s.arch.gated_ffn = true;
        s.arch.type_vocab = 0;
      }},
+    {"adapters",
+     [](TestSetup& s) {
+       s.arch.adapters = {"query", "document"};
+       s.arch.lora_scaling = 0.7F;
+     }},
+    {"adapters_dropout_rotary_gated",
+     [](TestSetup& s) {
+       s.arch.adapters = {"query", "document"};
+       s.arch.lora_scaling = 0.5F;
+       s.arch.position = PositionKind::rotary;
+       s.arch.norm_place = NormPlace::pre;
+       s.arch.final_norm = true;
+       s.arch.gated_ffn = true;
+       s.options.dropout = 0.1;
+       s.options.adapter_dropout = 0.2;
+       s.seed = 21;
+     }},
     {"inner_norm",
      [](TestSetup& s) {
        s.arch.attn_inner_norm = true;
@@ -289,7 +325,8 @@ TEST_P(StackCase, EqualsDoublePrecision) {
   setup.arch = tiny();
   GetParam().change(setup);
   const reference::Weights weights = random_weights(setup.arch, 1);
-  const TokenBatch batch = random_batch({6, 1, 11}, 2);
+  TokenBatch batch = random_batch({6, 1, 11, 4, 3}, 2);
+  if (!setup.arch.adapters.empty()) batch.adapters = {1, 0, 0, -1, 1};
   const Mat<float> d_out = random_rows(batch.tokens(), static_cast<size_t>(setup.arch.hidden), 3);
   const StackRun run = run_stack(setup, weights, batch, d_out);
   expect_values(setup, weights, batch, run.out, 1e-5);
@@ -403,10 +440,96 @@ TEST_F(StackBytes, GradientsAreAddedTo) {
   EXPECT_EQ(stack->forward(batch_, 0, 0, false, out.view()), nullptr);
 }
 
+class StackAdapters : public StackBytes {
+ protected:
+  StackAdapters() {
+    setup_.arch.adapters = {"a", "b", "c"};
+    setup_.arch.lora_scaling = 0.25F;
+    setup_.seed = 0;
+    weights_ = random_weights(setup_.arch, 5);
+    for (size_t b = 0; b < batch_.size(); ++b)
+      batch_.adapters.push_back(static_cast<int32_t>(b * 7 % 4) - 1);
+  }
+};
+
+TEST_F(StackAdapters, WithBOfZerosAreTheBaseModelBitForBit) {
+  for (auto& [name, w] : weights_) {
+    if (name.ends_with("lora_b")) std::fill(w.values.begin(), w.values.end(), 0.0);
+  }
+  const StackRun with = run(setup_);
+  batch_.adapters.clear();
+  const StackRun without = run(setup_);
+  EXPECT_EQ(std::memcmp(with.out.data(), without.out.data(), batch_.tokens() * 12 * sizeof(float)),
+            0);
+}
+
+TEST_F(StackAdapters, AMixedBatchEqualsOneAdapterAtATime) {
+  setup_.threads = 2;
+  const StackRun mixed = run(setup_);
+  std::map<std::string, Mat<float>> sums;
+  for (int32_t adapter = -1; adapter < 3; ++adapter) {
+    TokenBatch own;
+    std::vector<size_t> rows;
+    for (size_t b = 0; b < batch_.size(); ++b) {
+      if (batch_.adapters[b] != adapter) continue;
+      own.ids.insert(own.ids.end(), batch_.text(b).begin(), batch_.text(b).end());
+      own.offsets.push_back(static_cast<uint32_t>(own.ids.size()));
+      own.adapters.push_back(adapter);
+      for (size_t t = batch_.offsets[b]; t < batch_.offsets[b + 1]; ++t) rows.push_back(t);
+    }
+    Mat<float> d_own(rows.size(), 12);
+    for (size_t i = 0; i < rows.size(); ++i) std::copy_n(d_out_.row(rows[i]), 12, d_own.row(i));
+    const StackRun alone = run_stack(setup_, weights_, own, d_own);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      ASSERT_EQ(std::memcmp(alone.out.row(i), mixed.out.row(rows[i]), 12 * sizeof(float)), 0)
+          << "adapter " << adapter << " token " << i;
+    }
+    for (const auto& [name, mat] : alone.gradients.owned) {
+      Mat<float>& sum = sums.try_emplace(name, mat.rows(), mat.cols()).first->second;
+      for (size_t i = 0; i < mat.rows() * mat.cols(); ++i) sum.data()[i] += mat.data()[i];
+    }
+  }
+  for (const auto& [name, sum] : sums) {
+    const Mat<float>& mat = mixed.gradients.owned.at(name);
+    for (size_t i = 0; i < mat.rows() * mat.cols(); ++i)
+      ASSERT_NEAR(mat.data()[i], sum.data()[i], 1e-5 * (10 + std::abs(sum.data()[i]))) << name;
+  }
+}
+
+TEST_F(StackAdapters, MergedEqualsUnmerged) {
+  std::fill(batch_.adapters.begin(), batch_.adapters.end(), 2);
+  const StackRun unmerged = run(setup_);
+  reference::Weights merged;
+  for (const auto& [name, w] : weights_) {
+    if (!name.starts_with("adapter.")) merged.insert({name, w});
+  }
+  for (auto& [name, w] : merged) {
+    const bool table = name.starts_with("embed.");
+    const std::string base =
+        "adapter.2." + (name.ends_with(".weight") ? name.substr(0, name.size() - 7) : name);
+    if (!weights_.contains(base + ".lora_a")) continue;
+    const reference::Weight &a = weights_[base + ".lora_a"], &b = weights_[base + ".lora_b"];
+    const reference::Weight &left = table ? a : b, &right = table ? b : a;
+    for (size_t r = 0; r < w.rows; ++r) {
+      for (size_t c = 0; c < w.cols; ++c) {
+        for (size_t k = 0; k < left.cols; ++k)
+          w.values[r * w.cols + c] +=
+              0.25 * left.values[r * left.cols + k] * right.values[k * right.cols + c];
+      }
+    }
+  }
+  setup_.arch.adapters.clear();
+  batch_.adapters.clear();
+  const StackRun base = run_stack(setup_, merged, batch_, d_out_);
+  for (size_t i = 0; i < batch_.tokens() * 12; ++i)
+    ASSERT_NEAR(unmerged.out.data()[i], base.out.data()[i], 1e-5);
+}
+
 TEST(Stack, RefusesWhatItDoesNotRun) {
   ThreadPool pool(1);
   ArchSpec arch = tiny();
-  arch.adapters = {"query"};
+  arch.attn_inner_norm = true;
+  arch.norm_place = NormPlace::pre;
   EXPECT_THROW(CpuStack::make(arch, {}, pool), Error);
   arch = tiny();
   const auto stack = CpuStack::make(arch, {}, pool);
@@ -419,6 +542,9 @@ TEST(Stack, RefusesWhatItDoesNotRun) {
   TokenBatch batch = random_batch({3}, 1);
   batch.ids[1] = kVocab;
   Mat<float> out(3, 12);
+  EXPECT_THROW(stack->forward(batch, 0, 0, false, out.view()), Error);
+  batch = random_batch({3}, 1);
+  batch.adapters = {0};  // the model has none
   EXPECT_THROW(stack->forward(batch, 0, 0, false, out.view()), Error);
   batch = random_batch({kPositions + 1}, 1);
   Mat<float> longer(kPositions + 1, 12);

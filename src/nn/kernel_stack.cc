@@ -20,7 +20,8 @@ constexpr size_t kRowsPerTask = 256;
 
 bool is_read(std::string_view name) {
   return name.starts_with("embed.") || name.starts_with("layer.") ||
-         name.starts_with("final_norm.") || name.starts_with("relative_bias.");
+         name.starts_with("final_norm.") || name.starts_with("relative_bias.") ||
+         name.starts_with("adapter.");
 }
 
 MatView<float> view_of(const at::Tensor& t) {

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "nn/adapters.h"
 #include "nn/save_weights.h"
 #include "store/st_folder.h"
 
@@ -108,8 +109,13 @@ void check_options(const ModelParts& parts, const SaveOptions& options) {
   }
 }
 
+struct Adapters {
+  const NamedTensors& tensors;
+  const AdapterOptions& options;
+};
+
 void write_all(const fs::path& folder, const ModelParts& parts, const NamedTensors& values,
-               const SaveOptions& options) {
+               const SaveOptions& options, const Adapters& adapters) {
   const fs::path body = folder / parts.body;
   fs::create_directories(body);
   for (const auto& [name, bytes] : parts.files) write_file(body / name, bytes);
@@ -120,6 +126,7 @@ void write_all(const fs::path& folder, const ModelParts& parts, const NamedTenso
   write_body_weights(body / "model.safetensors", parts, values, options.dtype);
   for (size_t i = 0; i < st.dense.size(); ++i)
     write_dense_weights(folder / st.dense[i].path / "model.safetensors", i, values, options.dtype);
+  if (!adapters.tensors.empty()) write_adapters(folder, parts, adapters.tensors, adapters.options);
   if (!options.card.empty()) write_file(folder / "README.md", options.card);
 }
 
@@ -168,7 +175,8 @@ void swap_in(const fs::path& fresh, const fs::path& folder) {
 }  // namespace
 
 void save_folder(const fs::path& asked, const ModelParts& parts, const NamedTensors& values,
-                 const SaveOptions& options) {
+                 const SaveOptions& options, const NamedTensors& adapters,
+                 const AdapterOptions& adapter_options) {
   // "x/" names the same folder as "x", but not the same neighbours.
   const fs::path folder = asked.has_filename() ? asked : asked.parent_path();
   check_options(parts, options);
@@ -177,7 +185,7 @@ void save_folder(const fs::path& asked, const ModelParts& parts, const NamedTens
   temporary += fmt::format(".{}.tmp", ::getpid());
   try {
     fs::remove_all(temporary);
-    write_all(temporary, parts, values, options);
+    write_all(temporary, parts, values, options, {adapters, adapter_options});
     swap_in(temporary, folder);
   } catch (const fs::filesystem_error& error) {
     std::error_code ignored;

@@ -12,9 +12,11 @@
 namespace akin::nn {
 
 // `values`: what replaces the folder's weights, by canonical name, float32 on the CPU, contiguous.
-// Written to a folder beside and swapped in as a whole. Errors: io; usage where `folder` exists and
-// is not one that akin wrote.
+// `adapters`: every adapter's tensors; those that lie in PEFT folders are written again. Written to
+// a folder beside and swapped in as a whole. Errors: io; usage where `folder` exists and is not one
+// that akin wrote.
 void save_folder(const std::filesystem::path& folder, const ModelParts& parts,
-                 const NamedTensors& values, const SaveOptions& options);
+                 const NamedTensors& values, const SaveOptions& options,
+                 const NamedTensors& adapters, const AdapterOptions& adapter_options);
 
 }  // namespace akin::nn

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "core/counters.h"
+#include "nn/adapters.h"
 #include "nn/kernel_stack.h"
 #include "nn/model_parts.h"
 #include "nn/named_tensors.h"
@@ -36,9 +37,11 @@ at::Device parse_device(const std::string& name) {
               at::hasCUDA() ? at::detail::getCUDAHooks().getNumGPUs() : 0);
 }
 
+bool is_adapter(std::string_view name) { return name.starts_with("adapter."); }
+
 // Weights that forward reads but nobody trains, besides parameters.
 bool is_buffer(std::string_view name) {
-  return name.starts_with("adapter.") || name == "static.mapping" || name == "static.weights";
+  return is_adapter(name) || name == "static.mapping" || name == "static.weights";
 }
 
 bool is_token_table(std::string_view name) {
@@ -61,13 +64,15 @@ void refuse_quantized(const model::Model& model) {
 }
 
 std::vector<Parameter> load_parameters(const model::Model& model, const at::Device& device,
-                                       const std::vector<std::string>& frozen) {
+                                       const TextModelOptions& options) {
+  const std::vector<std::string>& frozen = options.frozen;
   std::vector<Parameter> out;
   std::vector<bool> used(frozen.size(), false);
   for (const std::string& name : model.weights->names()) {
     if (is_buffer(name)) continue;
     Parameter parameter;
     parameter.name = name;
+    parameter.trained = options.adapters.names.empty();
     for (size_t i = 0; i < frozen.size(); ++i) {
       if (!name.starts_with(frozen[i])) continue;
       parameter.trained = false;
@@ -87,25 +92,54 @@ std::vector<Parameter> load_parameters(const model::Model& model, const at::Devi
   return out;
 }
 
+// The pairs of the tasks that are trained, those of `fresh` tasks included.
+std::vector<Parameter> adapter_parameters(const model::Model& model, const at::Device& device,
+                                          const NamedTensors& fresh,
+                                          const AdapterOptions& options) {
+  NamedTensors values = fresh;
+  for (const std::string& name : model.weights->names()) {
+    if (is_adapter(name)) values[name] = load_tensor(model.weights->at(name), at::kCPU);
+  }
+  std::vector<Parameter> out;
+  for (const auto& [name, value] : values) {
+    for (size_t task = 0; task < model.arch.adapters.size(); ++task) {
+      const std::string& own = model.arch.adapters[task];
+      if (!is_of_adapter(name, task) ||
+          std::find(options.names.begin(), options.names.end(), own) == options.names.end())
+        continue;
+      Parameter& parameter = out.emplace_back();
+      parameter.name = name;
+      parameter.value = value.to(device);
+      parameter.value.set_requires_grad(true);
+    }
+  }
+  return out;
+}
+
 class LoadedTextModel final : public TextModel {
  public:
-  LoadedTextModel(ModelParts parts, const TextModelOptions& options)
+  LoadedTextModel(ModelParts parts, const TextModelOptions& options, const NamedTensors& fresh)
       : parts_(std::move(parts)),
+        adapters_(options.adapters),
         device_(parse_device(options.device)),
         pool_(options.threads > 0 ? options.threads : usable_cpus()) {
     const model::Model& model = parts_.model;
     refuse_quantized(model);
-    parameters_ = load_parameters(model, device_, options.frozen);
+    parameters_ = load_parameters(model, device_, options);
+    for (Parameter& parameter : adapter_parameters(model, device_, fresh, adapters_))
+      parameters_.push_back(std::move(parameter));
     for (const Parameter& parameter : parameters_) tensors_[parameter.name] = parameter.value;
     for (const std::string& name : model.weights->names()) {
-      if (name.starts_with("adapter."))
+      if (is_adapter(name) && !tensors_.contains(name))
         tensors_[name] = load_tensor(model.weights->at(name), device_);
     }
     if (model.arch.kind == ModelKind::static_embedding) {
       static_.emplace(model, pool_);
     } else {
-      torch_.emplace(model.arch, options.numbers, /*sparse_tokens=*/device_.is_cpu());
-      if (options.stack != StackKind::torch) make_kernels(options);
+      StackOptions numbers = options.numbers;
+      numbers.adapter_dropout = adapters_.dropout;
+      torch_.emplace(model.arch, numbers, /*sparse_tokens=*/device_.is_cpu());
+      if (options.stack != StackKind::torch) make_kernels(options, numbers);
     }
   }
 
@@ -136,26 +170,51 @@ class LoadedTextModel final : public TextModel {
   void save(const std::filesystem::path& folder, const SaveOptions& options,
             const std::vector<at::Tensor>& values) const override {
     AKIN_CHECK(values.empty() || values.size() == parameters_.size());
-    NamedTensors written;
+    NamedTensors all, written, adapters;
+    for (const auto& [name, tensor] : tensors_)
+      all[name] = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
     for (size_t i = 0; i < parameters_.size(); ++i) {
-      const at::Tensor& value = values.empty() ? parameters_[i].value : values[i];
-      AKIN_CHECK(value.sizes() == parameters_[i].value.sizes());
-      written[parameters_[i].name] = value.detach().to(at::kCPU, at::kFloat).contiguous();
+      const Parameter& parameter = parameters_[i];
+      if (!values.empty()) {
+        AKIN_CHECK(values[i].sizes() == parameter.value.sizes());
+        all[parameter.name] = values[i].detach().to(at::kCPU, at::kFloat).contiguous();
+      }
+      // What nobody trained is copied as the folder has it, in its own type.
+      const bool as_it_was = !parameter.trained && !parts_.tensors.tensors().empty();
+      if (is_adapter(parameter.name)) continue;
+      if (!as_it_was || parameter.name.starts_with("dense."))
+        written[parameter.name] = all[parameter.name];
     }
-    save_folder(folder, parts_, written, options);
+    if (!options.merged_task.empty()) {
+      for (auto& [name, value] : merged_weights(parts_, all, task_number(options.merged_task)))
+        written[name] = value;
+    } else {
+      for (const auto& [name, value] : all) {
+        if (is_adapter(name)) adapters[name] = value;
+      }
+    }
+    save_folder(folder, parts_, written, options, adapters, adapters_);
   }
 
  private:
-  void make_kernels(const TextModelOptions& options) {
+  size_t task_number(const std::string& task) const {
+    const auto& tasks = parts_.model.arch.adapters;
+    const auto it = std::find(tasks.begin(), tasks.end(), task);
+    if (it == tasks.end()) {
+      throw_error(ErrorKind::not_found, "merged_task", "the model has no adapter {}; it has {}",
+                  quote(task), fmt::join(tasks, ", "));
+    }
+    return static_cast<size_t>(it - tasks.begin());
+  }
+
+  void make_kernels(const TextModelOptions& options, const StackOptions& numbers) {
     const bool asked = options.stack == StackKind::kernels;
     if (!device_.is_cpu()) {
       if (asked) throw_error(ErrorKind::usage, "stack", "the kernels' stack runs on the CPU only");
       return;
     }
     try {
-      ArchSpec arch = parts_.model.arch;
-      arch.adapters.clear();  // texts with an adapter go through torch
-      kernels_.emplace(arch, options.numbers, pool_);
+      kernels_.emplace(parts_.model.arch, numbers, pool_);
     } catch (const Error& error) {
       if (asked || error.kind() != ErrorKind::unsupported) throw;
       count_event("torch_stack_on_cpu", 1,
@@ -184,10 +243,8 @@ class LoadedTextModel final : public TextModel {
   at::Tensor states(const TokenBatch& batch, const EmbedOptions& options) {
     check_ids(batch);
     const DropoutSeed seed{options.train ? options.dropout_seed : 0, options.first_text};
-    const bool adapted = std::any_of(batch.adapters.begin(), batch.adapters.end(),
-                                     [](int32_t adapter) { return adapter >= 0; });
-    return kernels_ && !adapted ? kernels_->forward(tensors_, batch, seed)
-                                : torch_->forward(tensors_, batch, seed);
+    return kernels_ ? kernels_->forward(tensors_, batch, seed)
+                    : torch_->forward(tensors_, batch, seed);
   }
 
   at::Tensor static_vectors(const TokenBatch& batch) {
@@ -195,26 +252,32 @@ class LoadedTextModel final : public TextModel {
   }
 
   const ModelParts parts_;
+  const AdapterOptions adapters_;
   const at::Device device_;
   ThreadPool pool_;
   std::vector<Parameter> parameters_;
   NamedTensors tensors_;             // the parameters' own, and adapters
-  std::optional<TorchStack> torch_;  // of transformers: for GPUs, adapters, and when asked for
+  std::optional<TorchStack> torch_;  // of transformers: for GPUs, and when asked for
   std::optional<KernelStack> kernels_;
   std::optional<StaticStack> static_;
 };
+
+std::unique_ptr<TextModel> with_adapters(ModelParts parts, const TextModelOptions& options) {
+  const NamedTensors fresh = add_adapters(parts, options.adapters);
+  return std::make_unique<LoadedTextModel>(std::move(parts), options, fresh);
+}
 
 }  // namespace
 
 std::unique_ptr<TextModel> TextModel::open(const std::filesystem::path& folder,
                                            const TextModelOptions& options,
                                            const model::LoadOptions& load) {
-  return std::make_unique<LoadedTextModel>(read_model_parts(folder, load), options);
+  return with_adapters(read_model_parts(folder, load), options);
 }
 
 std::unique_ptr<TextModel> TextModel::from_scratch(const ScratchSpec& spec,
                                                    const TextModelOptions& options) {
-  return std::make_unique<LoadedTextModel>(make_scratch_parts(spec), options);
+  return with_adapters(make_scratch_parts(spec), options);
 }
 
 }  // namespace akin::nn

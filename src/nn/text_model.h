@@ -30,9 +30,21 @@ struct Parameter {
   bool trained = true;  // false: frozen, requires_grad is off
 };
 
-// automatic: kernels on the CPU, where they run the architecture (a fallback is counted); texts
-// with adapters always go through torch.
+// automatic: kernels on the CPU, where they run the architecture (a fallback is counted).
 enum class StackKind : uint8_t { automatic, kernels, torch };
+
+// LoRA adapters to train, over a base that is frozen. Tasks that the model has go on from where
+// they are, others are new; the model's other tasks stay as they are.
+struct AdapterOptions {
+  std::vector<std::string> names;  // tasks; empty: no adapter is trained
+  int64_t rank = 8;
+  double alpha = 8;     // scaling = alpha / rank
+  bool rslora = false;  // scaling = alpha / sqrt(rank)
+  double dropout = 0;   // of what A reads
+  // attention, ffn, embedding, or single linears: q, k, v, out, up, gate, down.
+  std::vector<std::string> targets = {"attention", "embedding"};
+  uint64_t seed = 1;
+};
 
 struct TextModelOptions {
   std::string device = "cpu";  // "cpu", "cuda", "cuda:1"
@@ -40,6 +52,7 @@ struct TextModelOptions {
   StackOptions numbers;             // precision, dropout, recompute
   size_t threads = 0;               // 0: all that this process may use
   std::vector<std::string> frozen;  // prefixes of names that are not trained: "embed.", "layer.0."
+  AdapterOptions adapters;
 };
 
 // A model that does not exist yet.
@@ -70,7 +83,8 @@ struct SaveOptions {
   std::string default_prompt_name;
   std::optional<size_t> max_tokens;
   std::string card;          // README.md; empty: none
-  DType dtype = DType::f32;  // of the weights: f32, f16 or bf16
+  DType dtype = DType::f32;  // of the weights: f32, f16 or bf16; frozen ones stay as they were
+  std::string merged_task;   // this adapter goes into the weights, and no adapter is written
 };
 
 class TextModel {

@@ -15,7 +15,7 @@
 namespace akin::nn {
 namespace {
 
-// Places where dropout acts; a layer has four.
+// Places where dropout acts.
 enum class Place : uint64_t { attention_weights, attention_output, ffn_output, per_layer };
 constexpr uint64_t kEmbeddingPlace = 1U << 20;
 
@@ -100,7 +100,20 @@ class Pass : public std::enable_shared_from_this<Pass> {
   at::Tensor linear(const std::string& name, const at::Tensor& x) const {
     const at::Tensor y = linear_rows(x, tensor_at(weights_, name + ".weight"),
                                      tensor_or_none(weights_, name + ".bias"), low_precision());
-    return add_adapters(name, y, [&](const at::Tensor& a) { return at::matmul(x, a.t()); });
+    return add_adapters(name, y, [&](const at::Tensor& a) {
+      return at::matmul(drop_adapter_input(name, x), a.t());
+    });
+  }
+  // q, k and v read one input under one mask; so do the others under theirs.
+  at::Tensor drop_adapter_input(const std::string& name, const at::Tensor& x) const {
+    if (options_.adapter_dropout <= 0 || seed_.seed == 0) return x;
+    const auto layer = static_cast<uint64_t>(std::stoll(name.substr(name.find('.') + 1)));
+    const uint64_t site = name.ends_with("out")                     ? 1
+                          : name.ends_with("down")                  ? 2
+                          : name.find(".ffn.") != std::string::npos ? 3
+                                                                    : 0;
+    const uint64_t place = (uint64_t{1} << 21) + 4 * layer + site;
+    return drop(x, on_device(dropout_keys(seed_, batch_, place)), options_.adapter_dropout);
   }
   bool low_precision() const {
     return options_.precision == TrainPrecision::bf16 && like_.scalar_type() == at::kFloat;
@@ -192,7 +205,8 @@ class Pass : public std::enable_shared_from_this<Pass> {
     std::vector<std::string> names{""};
     std::vector<at::Tensor> inputs{in};
     for (const auto& [name, tensor] : weights_) {
-      if (!name.starts_with(prefix) && name != "relative_bias.weight") continue;
+      const size_t own = name.starts_with("adapter.") ? name.find('.', 8) + 1 : 0;
+      if (name.compare(own, prefix.size(), prefix) != 0 && name != "relative_bias.weight") continue;
       names.push_back(name);
       inputs.push_back(tensor);
     }

@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <system_error>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 
 namespace akin::store {
@@ -223,6 +225,44 @@ PeftFolder read_peft_folder(const fs::path& folder) {
     throw_error(ErrorKind::bad_format, weights.string(), "holds no LoRA pair");
   }
   return out;
+}
+
+void write_peft_folder(const fs::path& folder, const PeftWriting& adapter) {
+  const auto alpha_of = [&](int64_t rank) {
+    const auto r = static_cast<double>(rank);
+    return adapter.scaling * (adapter.use_rslora ? std::sqrt(r) : r);
+  };
+  nlohmann::ordered_json rank_pattern = nlohmann::ordered_json::object(),
+                         alpha_pattern = rank_pattern;
+  std::map<std::string, Tensor, std::less<>> tensors;
+  for (const auto& [module, pair] : adapter.pairs) {
+    const std::string base = std::string(kPrefix) + module;
+    tensors[base + (pair.embedding ? ".lora_embedding_A" : ".lora_A.weight")] = pair.a;
+    tensors[base + (pair.embedding ? ".lora_embedding_B" : ".lora_B.weight")] = pair.b;
+    if (pair.a.shape[0] == adapter.r) continue;
+    rank_pattern[module] = pair.a.shape[0];
+    alpha_pattern[module] = alpha_of(pair.a.shape[0]);
+  }
+  const nlohmann::ordered_json config = {{"peft_type", "LORA"},
+                                         {"task_type", "FEATURE_EXTRACTION"},
+                                         {"base_model_name_or_path", adapter.base_model},
+                                         {"inference_mode", true},
+                                         {"r", adapter.r},
+                                         {"lora_alpha", alpha_of(adapter.r)},
+                                         {"lora_dropout", adapter.dropout},
+                                         {"use_rslora", adapter.use_rslora},
+                                         {"use_dora", false},
+                                         {"bias", "none"},
+                                         {"fan_in_fan_out", false},
+                                         {"modules_to_save", nullptr},
+                                         {"target_modules", adapter.target_modules},
+                                         {"rank_pattern", rank_pattern},
+                                         {"alpha_pattern", alpha_pattern}};
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw_error(ErrorKind::io, folder.string(), "cannot make it: {}", error.message());
+  write_file(folder / kConfig, config.dump(2) + "\n");
+  write_safetensors(folder / kWeights, tensors, {{"format", "pt"}});
 }
 
 }  // namespace akin::store

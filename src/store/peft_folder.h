@@ -1,6 +1,6 @@
-// A PEFT LoRA adapter folder: adapter_config.json and adapter_model.safetensors, as low-rank pairs
-// by module path. Changes no weight: how a pair is applied is the model's business. Follows
-// huggingface/peft.
+// A PEFT LoRA adapter folder, read and written: adapter_config.json and adapter_model.safetensors,
+// as low-rank pairs by module path. Changes no weight: how a pair is applied is the model's
+// business. Follows huggingface/peft.
 #pragma once
 
 #include <cstdint>
@@ -37,5 +37,18 @@ bool is_peft_folder(const std::filesystem::path& folder);  // has an adapter_con
 // Errors: not_found; bad_format (half a pair, shapes that do not fit r); unsupported naming the
 // method (DoRA, IA3, ...) or option that akin does not read.
 PeftFolder read_peft_folder(const std::filesystem::path& folder);
+
+// What is written: scaling is of every pair; a module whose rank is not `r` is named in the
+// config's patterns.
+struct PeftWriting {
+  std::string base_model;  // base_model_name_or_path
+  int64_t r = 0;
+  double scaling = 1, dropout = 0;
+  bool use_rslora = false;
+  std::vector<std::string> target_modules;
+  std::map<std::string, LoraPair, std::less<>> pairs;  // by module path, without the prefix
+};
+// Makes the folder. Errors: io.
+void write_peft_folder(const std::filesystem::path& folder, const PeftWriting& adapter);
 
 }  // namespace akin::store
