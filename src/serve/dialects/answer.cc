@@ -1,0 +1,113 @@
+#include "serve/dialects/answer.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace akin::serve {
+
+HttpRequest request_head(const HttpRequest& request) {
+  return {request.method, request.path, request.query, request.headers, {}};
+}
+
+HttpResponse json_response(std::string body, const Usage& usage) {
+  HttpResponse response;
+  response.body = std::move(body);
+  if (usage.truncated_inputs > 0) {
+    response.headers.emplace_back("x-akin-truncated-inputs",
+                                  std::to_string(usage.truncated_inputs));
+  }
+  return response;
+}
+
+std::optional<Truncate> truncate_of(std::optional<bool> flag) {
+  if (!flag) return {};
+  return *flag ? Truncate::right : Truncate::error;
+}
+
+Side side_from_word(std::string_view word, std::string_view path) {
+  if (word == "query" || word == "search_query" || word == "retrieval.query") return Side::query;
+  if (word == "document" || word == "search_document" || word == "passage" ||
+      word == "retrieval.passage") {
+    return Side::document;
+  }
+  if (word == "classification" || word == "clustering") return Side::none;
+  throw_error(ErrorKind::usage, path,
+              "expected one of query, document, search_query, search_document, classification, "
+              "clustering, got {}",
+              quote(word, 40));
+}
+
+void set_task(const Service& service, std::string_view word, std::string_view path,
+              EmbedRequest& request) {
+  constexpr std::array<std::string_view, 6> kJina = {"retrieval.query", "retrieval.passage",
+                                                     "text-matching",   "classification",
+                                                     "separation",      "clustering"};
+  if (word == kJina[0]) request.side = Side::query;
+  if (word == kJina[1]) request.side = Side::document;
+  const std::vector<std::string> tasks = service.model(request.model).info.tasks;
+  if (std::find(tasks.begin(), tasks.end(), word) != tasks.end()) {
+    request.task = word;
+  } else if (std::find(kJina.begin(), kJina.end(), word) == kJina.end()) {
+    throw_error(ErrorKind::usage, path, "expected one of {}, got {}",
+                fmt::join(kJina.begin(), kJina.end(), ", "), quote(word, 40));
+  }
+}
+
+VectorForm form_from_word(std::string_view word) {
+  constexpr std::array<std::string_view, 6> kWords = {"float", "base64", "int8",
+                                                      "uint8", "binary", "ubinary"};
+  const auto* found = std::find(kWords.begin(), kWords.end(), word);
+  AKIN_CHECK(found != kWords.end());
+  return static_cast<VectorForm>(found - kWords.begin());
+}
+
+size_t cut_texts(const Service& service, const std::string& model, size_t max_tokens, Truncate side,
+                 std::vector<std::string>& texts) {
+  size_t cut = 0;
+  const auto tokens = service.tokenize(model, texts, false, {});
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (tokens[i].size() <= max_tokens) continue;
+    if (side == Truncate::error) {
+      throw_error(ErrorKind::too_long, "max_tokens", "text {} has {} tokens, {} were allowed", i,
+                  tokens[i].size(), max_tokens);
+    }
+    ++cut;
+    if (side == Truncate::left) {
+      texts[i].erase(0, tokens[i][tokens[i].size() - max_tokens].begin);
+    } else {
+      texts[i].resize(tokens[i][max_tokens - 1].end);
+    }
+  }
+  return cut;
+}
+
+std::vector<size_t> rank(std::span<const float> scores, std::optional<size_t> top_n) {
+  std::vector<size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const auto key = [&](size_t i) {  // a score that is not a number comes last
+    return std::isnan(scores[i]) ? -std::numeric_limits<float>::infinity() : scores[i];
+  };
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return key(a) > key(b); });
+  if (top_n && *top_n < order.size()) order.resize(*top_n);
+  return order;
+}
+
+void check_batch(size_t inputs, size_t limit, std::string_view path) {
+  if (limit == 0 || inputs <= limit) return;
+  throw_error(ErrorKind::usage, path, "batch size {} > maximum allowed batch size {}", inputs,
+              limit);
+}
+
+void append_key(std::string& out, std::string_view name) {
+  if (!out.ends_with('{')) out += ',';
+  append_json(out, name);
+  out += ':';
+}
+
+}  // namespace akin::serve

@@ -1,0 +1,75 @@
+// What all dialects do alike: hand a parsed request to the service and print its outcome or its
+// error in the dialect's shape, words for sides and truncation, limits, headers. Knows no API.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "serve/dialect.h"
+#include "serve/dialects/print.h"
+#include "serve/json_fields.h"
+
+namespace akin::serve {
+
+using ErrorPrinter = HttpResponse (*)(const Error& error, const HttpRequest& request);
+
+// The request without its body, for printers that run when it is gone.
+HttpRequest request_head(const HttpRequest& request);
+
+// A callback for the service: `print` makes the answer from the result; an error, also one that
+// `print` throws, is printed by `error`.
+template <typename T, typename Print>
+std::function<void(Outcome<T>)> answer(const HttpRequest& request, ErrorPrinter error, Reply reply,
+                                       Print print) {
+  return [head = request_head(request), error, reply = std::move(reply),
+          print = std::move(print)](Outcome<T> outcome) {
+    HttpResponse response;
+    try {
+      if (auto* failed = std::get_if<Error>(&outcome)) {
+        response = error(*failed, head);
+      } else {
+        response = print(std::get<T>(outcome));
+      }
+    } catch (const Error& failed) {
+      response = error(failed, head);
+    }
+    reply(std::move(response));
+  };
+}
+
+// 200 with a JSON body, and x-akin-truncated-inputs when something was cut.
+HttpResponse json_response(std::string body, const Usage& usage = {});
+
+// true: cut at the end; false: refuse; absent: as the server says.
+std::optional<Truncate> truncate_of(std::optional<bool> flag);
+
+// Every API's words for which side a text is on. Errors: usage at `path`.
+Side side_from_word(std::string_view word, std::string_view path);
+
+// Jina's tasks ("retrieval.query", ...) and those of the model: sets side and, where the model has
+// such an adapter, task. Errors: usage at `path` naming what is known.
+void set_task(const Service& service, std::string_view word, std::string_view path,
+              EmbedRequest& request);
+
+VectorForm form_from_word(std::string_view word);  // AKIN_CHECKs that the word is one of ours
+
+// Cuts texts to so many tokens of the model (special ones not counted) on the given side; returns
+// how many were cut.
+size_t cut_texts(const Service& service, const std::string& model, size_t max_tokens, Truncate side,
+                 std::vector<std::string>& texts);
+
+// Numbers of documents, best score first (equal scores: in order), at most top_n of them.
+std::vector<size_t> rank(std::span<const float> scores, std::optional<size_t> top_n);
+
+// "count > limit" as TEI says it. Errors: usage.
+void check_batch(size_t inputs, size_t limit, std::string_view path);
+
+// {"object": ..., } pieces: `,"name":` with the comma left out after an opening brace.
+void append_key(std::string& out, std::string_view name);
+
+}  // namespace akin::serve

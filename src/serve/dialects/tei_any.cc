@@ -1,0 +1,86 @@
+// text-embeddings-inference's routes without a task in their name: / and /invocations answer one
+// request, /vertex a list of them. The original serves the one task its model has; a model here
+// has several, and the request's fields say which is meant.
+#include <fmt/format.h>
+
+#include <memory>
+#include <mutex>
+
+#include "serve/dialects/tei.h"
+
+namespace akin::serve {
+namespace {
+
+constexpr size_t kMaxInstances = 256;
+
+using Handler = void (*)(Service&, const HttpRequest&, const Call&, Reply);
+
+Handler handler_for(const BodyObject& body) {
+  if (body.has("query")) return tei_rerank;
+  const auto inputs = body.find("inputs");
+  if (inputs && inputs->is_object()) return tei_similarity;
+  return tei_embed;
+}
+
+// Collects the answers to the instances; the last one replies.
+class Gather {
+ public:
+  Gather(size_t count, Reply reply) : bodies_(count), left_(count), reply_(std::move(reply)) {}
+
+  void put(size_t index, HttpResponse response) {
+    std::unique_lock lock(mutex_);
+    if (response.status != 200 && failed_.status == 200) failed_ = response;
+    bodies_[index] = std::move(response.body);
+    if (--left_ > 0) return;
+    lock.unlock();
+    if (failed_.status != 200) return reply_(std::move(failed_));
+    std::string out = R"({"predictions":[)";
+    for (size_t i = 0; i < bodies_.size(); ++i) {
+      if (i > 0) out += ',';
+      out += bodies_[i];
+    }
+    reply_(json_response(out + "]}"));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::string> bodies_;
+  size_t left_;
+  HttpResponse failed_;
+  Reply reply_;
+};
+
+}  // namespace
+
+void tei_any(Service& service, const HttpRequest& request, const Call& call, Reply reply) {
+  Handler handler = nullptr;
+  {
+    const Body body(request.body);
+    handler = handler_for(body.object());
+  }
+  handler(service, request, call, std::move(reply));
+}
+
+void tei_vertex(Service& service, const HttpRequest& request, const Call& call, Reply reply) {
+  const Body body(request.body);
+  const auto items = as_list(body.object().need("instances"), "instances", "a list of requests");
+  if (items.size() == 0) throw Error(ErrorKind::usage, "`instances` cannot be empty");
+  check_batch(items.size(), kMaxInstances, "instances");
+  std::vector<std::pair<HttpRequest, Handler>> requests;
+  for (const JsonElement item : items) {
+    const BodyObject instance(item, fmt::format("instances[{}]", requests.size()));
+    requests.emplace_back(request_head(request), handler_for(instance));
+    requests.back().first.body = simdjson::minify(item);
+  }
+  const auto gather = std::make_shared<Gather>(requests.size(), std::move(reply));
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const auto put = [gather, i](HttpResponse response) { gather->put(i, std::move(response)); };
+    try {
+      requests[i].second(service, requests[i].first, call, put);
+    } catch (const Error& error) {
+      put(tei_error(error, requests[i].first));
+    }
+  }
+}
+
+}  // namespace akin::serve
