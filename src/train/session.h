@@ -1,9 +1,11 @@
-// One training run from recipe to model folder: sources opened, batches drawn, steps taken, dev
-// scores asked for, checkpoints written, and the same result whether it was stopped on the way or
-// not. Evaluation comes in as a callback; nothing is printed.
+// One training run from recipe to model folder: sources opened, batches drawn,
+// steps taken, dev scores asked for, checkpoints written, and the same result
+// whether it was stopped on the way or not. Evaluation comes in as a callback;
+// nothing is printed.
 //
-// Files below `out`: model/ (the result: a sentence-transformers folder), checkpoint.safetensors,
-// log.jsonl, events.out.tfevents.*, data/ (the sources' records), best/ (while it runs).
+// Files below `out`: model/ (the result: a sentence-transformers folder),
+// checkpoint.safetensors, log.jsonl, events.out.tfevents.*, data/ (the sources'
+// records), best/ (while it runs).
 #pragma once
 
 #include <cstdint>
@@ -17,6 +19,7 @@
 
 #include "base/progress.h"
 #include "core/encoder.h"
+#include "train/movement.h"
 #include "train/recipe.h"
 
 namespace akin::train {
@@ -32,6 +35,7 @@ struct SessionOptions {
 struct StepReport {
   uint64_t step = 0, steps = 0, batches = 0;  // step: how many are done
   double loss = 0, learning_rate = 0, gradient_norm = 0;
+  double penalty = 0;  // of [ewc], within the loss
   double pairs_per_second = 0, tokens_per_second = 0, seconds_left = 0;
   double negatives_per_query = 0;
   double solved = -1;  // share of rows; -1: no ranking loss
@@ -42,7 +46,8 @@ struct StepReport {
 
 struct DevScores {
   std::map<std::string, double> tasks;  // main scores, 0..1
-  std::optional<double> main, general;  // means over [evaluate] tasks and general
+  std::optional<double> main,
+      general;  // means over [evaluate] tasks and general
 };
 struct ScoreReport {
   uint64_t step = 0;
@@ -51,11 +56,11 @@ struct ScoreReport {
 };
 
 struct SessionEvents {
-  std::function<void(const StepReport&)> on_step;
-  std::function<void(const ScoreReport&)> on_scores;
-  std::function<void(const std::string&)> warn;  // one line of words
-  std::function<DevScores(Encoder&)> evaluate;   // empty: no evaluation
-  ProgressSink progress;                         // of reading sources
+  std::function<void(const StepReport &)> on_step;
+  std::function<void(const ScoreReport &)> on_scores;
+  std::function<void(const std::string &)> warn;  // one line of words
+  std::function<DevScores(Encoder &)> evaluate;   // empty: no evaluation
+  ProgressSink progress;                          // of reading sources
 };
 
 struct SourceReport {
@@ -73,13 +78,14 @@ struct SessionResult {
   std::optional<double> best;
   DevScores before, after;
   std::vector<SourceReport> sources;
+  std::vector<MovementRow> movement;  // of the weights, where a model was opened
   double seconds = 0;
 };
 
-// Errors: those of recipes, sources and models; usage (a run without negatives, a checkpoint of
-// another recipe, an `out` that holds another run); bad_format (a loss without the fields it
-// needs); internal numbers that are not finite: usage, naming the rows; interrupted (a checkpoint
-// is written first).
-SessionResult run_session(SessionOptions options, const SessionEvents& events);
+// Errors: those of recipes, sources and models; usage (a run without negatives,
+// a checkpoint of another recipe, an `out` that holds another run); bad_format
+// (a loss without the fields it needs); internal numbers that are not finite:
+// usage, naming the rows; interrupted (a checkpoint is written first).
+SessionResult run_session(SessionOptions options, const SessionEvents &events);
 
 }  // namespace akin::train

@@ -10,7 +10,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string file_name(const std::string& source) {
+std::string file_name(const std::string &source) {
   std::string out;
   for (const char c : source) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -20,9 +20,9 @@ std::string file_name(const std::string& source) {
   return out + ".records";
 }
 
-data::StoreOptions store_options(const SourceTable& source, const fs::path& data) {
+data::StoreOptions store_options(const SourceTable &source, const fs::path &data) {
   data::StoreOptions out;
-  for (const auto& path : source.path) out.inputs.push_back((data / path).string());
+  for (const auto &path : source.path) out.inputs.push_back((data / path).string());
   out.read.map = source.map;
   out.read.labels = source.labels;
   out.read.skip_bad_rows = source.skip_bad_rows;
@@ -32,19 +32,20 @@ data::StoreOptions store_options(const SourceTable& source, const fs::path& data
   return out;
 }
 
-std::unique_ptr<loss::Loss> make_source_loss(const Recipe& recipe, const SourceTable& source) {
+std::unique_ptr<loss::Loss> make_source_loss(const Recipe &recipe, const SourceTable &source) {
   auto out = loss::make_loss(source.loss.name, source.loss.options);
   if (recipe.matryoshka.dims.empty() || !source.matryoshka) return out;
   return loss::make_matryoshka(std::move(out), {recipe.matryoshka.dims, recipe.matryoshka.weights});
 }
 
-void check_fields(const SourceTable& source, const data::MixtureSource& opened,
-                  const loss::Loss& loss) {
+void check_fields(const SourceTable &source, const data::MixtureSource &opened,
+                  const loss::Loss &loss) {
   const auto fields = opened.store->fields();
   const auto needs = loss.needs();
   const auto lacking = [&](std::string_view what, uint64_t have) {
     throw_error(ErrorKind::bad_format, source.name,
-                "the loss {} needs {}, but only {} of {} records have it; choose another loss "
+                "the loss {} needs {}, but only {} of {} records have it; "
+                "choose another loss "
                 "(akin train --explain FILE proposes one)",
                 source.loss.name, what, have, opened.store->size());
   };
@@ -60,12 +61,14 @@ void check_fields(const SourceTable& source, const data::MixtureSource& opened,
   }
   if (needs.negatives && source.negatives == 0) {
     throw_error(ErrorKind::usage, source.name,
-                "the loss {} needs negatives; say how many of each record with negatives = 1",
+                "the loss {} needs negatives; say how many of each record with "
+                "negatives = 1",
                 source.loss.name);
   }
   if (needs.documents && source.classes) {
     throw_error(ErrorKind::usage, source.name,
-                "the loss {} compares two texts, but records of classes have one; choose "
+                "the loss {} compares two texts, but records of classes have "
+                "one; choose "
                 "label_softmax or label_rank",
                 source.loss.name);
   }
@@ -76,17 +79,61 @@ void check_fields(const SourceTable& source, const data::MixtureSource& opened,
   }
   if (opened.batch < 2 && opened.negatives == 0 && !needs.labels) {
     throw_error(ErrorKind::usage, source.name,
-                "a batch of {} row without negatives of its own has nothing to tell apart; raise "
+                "a batch of {} row without negatives of its own has nothing to "
+                "tell apart; raise "
                 "batch or set negatives",
                 opened.batch);
   }
 }
 
-data::CollateOptions collate_options(const SourceTable& source, const nn::TextModel& text_model) {
-  const auto& model = text_model.description();
+SourceTasks source_tasks(const Recipe &recipe, const SourceTable &source,
+                         const nn::TextModel &model) {
+  const auto number = [&](const std::string &own) -> int32_t {
+    const std::string &task = own.empty() ? source.task : own;
+    if (task.empty()) return -1;
+    const auto &known = model.description().arch.adapters;
+    const auto it = std::find(known.begin(), known.end(), task);
+    if (it != known.end()) return static_cast<int32_t>(it - known.begin());
+    throw_error(ErrorKind::not_found, source.name,
+                "there is no adapter {}; the model has {}, and [adapters] "
+                "names make new ones",
+                quote(task), known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", ")));
+  };
+  const SourceTasks out{number(source.query_task), number(source.document_task)};
+  const bool none = out.query < 0 && out.document < 0;
+  if (!recipe.adapters.names.empty() && none) {
+    throw_error(ErrorKind::usage, source.name,
+                "adapters are trained, but this source has no task; give it "
+                "task = \"{}\"",
+                recipe.adapters.names.front());
+  }
+  return out;
+}
+
+// The prompt that an encoder puts before texts of this task, unless somebody
+// asks for another.
+std::string task_prompt(const Recipe &recipe, const SourceTable &source, const std::string &own,
+                        const model::Model &model) {
+  const std::string &task = own.empty() ? source.task : own;
+  if (task.empty()) return {};
+  for (const std::string &prompt : recipe.save.prompts) {
+    if (prompt.starts_with(task + "=")) return prompt.substr(task.size() + 1);
+  }
+  if (!recipe.save.prompts.empty()) return {};
+  const auto it = model.task_prompts.find(task);
+  return it == model.task_prompts.end() ? "" : it->second;
+}
+
+data::CollateOptions collate_options(const Recipe &recipe, const SourceTable &source,
+                                     const nn::TextModel &text_model) {
+  const auto &model = text_model.description();
   data::CollateOptions out;
   out.query_prompt = source.query_prompt;
   out.document_prompt = source.document_prompt;
+  if (out.query_prompt.empty())
+    out.query_prompt = task_prompt(recipe, source, source.query_task, model);
+  if (out.document_prompt.empty())
+    out.document_prompt = task_prompt(recipe, source, source.document_task, model);
   const auto limit = [&](uint64_t own) {
     return own == 0 || (model.max_tokens != 0 && own > model.max_tokens) ? model.max_tokens
                                                                          : static_cast<size_t>(own);
@@ -102,10 +149,16 @@ data::CollateOptions collate_options(const SourceTable& source, const nn::TextMo
 
 }  // namespace
 
-Sources open_sources(const Recipe& recipe, const fs::path& data, const fs::path& folder,
-                     const nn::TextModel& model, const ProgressSink& progress) {
+void choose_adapters(data::TrainBatch &batch, const SourceTasks &tasks) {
+  if (tasks.query < 0 && tasks.document < 0) return;
+  batch.texts.adapters.assign(batch.texts.size(), tasks.document);
+  std::fill_n(batch.texts.adapters.begin(), batch.rows, tasks.query);
+}
+
+Sources open_sources(const Recipe &recipe, const fs::path &data, const fs::path &folder,
+                     const nn::TextModel &model, const ProgressSink &progress) {
   Sources out;
-  for (const auto& source : recipe.sources) {
+  for (const auto &source : recipe.sources) {
     data::MixtureSource opened;
     opened.name = source.name;
     opened.store = data::RecordStore::open(folder / file_name(source.name),
@@ -114,10 +167,23 @@ Sources open_sources(const Recipe& recipe, const fs::path& data, const fs::path&
     opened.batch = source.batch == 0 ? recipe.train.batch : source.batch;
     opened.distinct = source.distinct && !source.classes;
     opened.negatives = source.negatives;
+    const FisherSource fisher{opened, collate_options(recipe, source, model),
+                              source_tasks(recipe, source, model), source.loss.options.temperature};
+    const bool pairs = !source.single && !source.classes;
+    if (source.old) {
+      if (!pairs) {
+        throw_error(ErrorKind::usage, source.name,
+                    "an old source is one of pairs: [ewc] estimates what they need");
+      }
+      out.old.push_back(fisher);
+      continue;
+    }
+    if (pairs) out.fisher.push_back(fisher);
     auto loss = make_source_loss(recipe, source);
     check_fields(source, opened, *loss);
     out.mixture.push_back(std::move(opened));
-    out.collate.push_back(collate_options(source, model));
+    out.collate.push_back(fisher.collate);
+    out.tasks.push_back(fisher.tasks);
     out.losses.push_back(std::move(loss));
     out.loss_names.push_back(source.loss.name);
   }

@@ -1,5 +1,5 @@
-// The sources of a recipe, opened: records, losses, and how their texts become tokens. Internal to
-// train/.
+// The sources of a recipe, opened: records, losses, and how their texts become
+// tokens. Internal to train/.
 #pragma once
 
 #include <filesystem>
@@ -16,17 +16,36 @@
 
 namespace akin::train {
 
+// Adapter numbers of a source's texts, -1: none.
+struct SourceTasks {
+  int32_t query = -1, document = -1;
+};
+// Fills batch.texts.adapters, before embed_twice().
+void choose_adapters(data::TrainBatch &batch, const SourceTasks &tasks);
+
+// Pairs that the Fisher information is estimated on.
+struct FisherSource {
+  data::MixtureSource source;
+  data::CollateOptions collate;
+  SourceTasks tasks;
+  double temperature = 0.05;
+};
+
 struct Sources {
   std::vector<data::MixtureSource> mixture;
   std::vector<data::CollateOptions> collate;
   std::vector<std::unique_ptr<loss::Loss>> losses;
   std::vector<std::string> loss_names;
+  std::vector<SourceTasks> tasks;
+  std::vector<FisherSource> fisher,
+      old;  // of pairs that are trained on; of old sources
 };
 
-// Records go to `folder`. Errors: those of readers; usage and bad_format, when a source's records
-// lack what its loss needs, or nothing in a batch would be a negative.
-Sources open_sources(const Recipe& recipe, const std::filesystem::path& data,
-                     const std::filesystem::path& folder, const nn::TextModel& model,
-                     const ProgressSink& progress);
+// Records go to `folder`. Errors: those of readers; usage and bad_format, when
+// a source's records lack what its loss needs, or nothing in a batch would be a
+// negative.
+Sources open_sources(const Recipe &recipe, const std::filesystem::path &data,
+                     const std::filesystem::path &folder, const nn::TextModel &model,
+                     const ProgressSink &progress);
 
 }  // namespace akin::train
