@@ -209,7 +209,7 @@ EncodeOptions options_for(const EmbedRequest& request, const EncoderInfo& info,
   options.prompt = request.prompt;
   options.task = request.task;
   options.dims = request.dims;
-  options.allow_any_dims = host.allow_any_dims;
+  options.allow_any_dims = host.allow_any_dims || request.allow_any_dims;
   options.normalize = request.normalize;
   options.truncate =
       request.truncate.value_or(host.limits.auto_truncate ? Truncate::right : Truncate::error);

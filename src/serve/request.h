@@ -30,6 +30,7 @@ struct EmbedRequest {
   std::string prompt_name;
   std::optional<std::string> prompt;
   size_t dims = 0;
+  bool allow_any_dims = false;  // take dims that the model does not declare
   bool normalize = true;
   std::optional<Truncate> truncate;  // none: the server's default
   bool late_chunking = false;  // the texts are one document in pieces: encoded once, pooled each
