@@ -10,12 +10,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Importance estimate(const Recipe &recipe, const std::vector<FisherSource> &from,
-                    nn::TextModel &model, const ProgressSink &progress) {
-  const EwcTable &table = recipe.ewc;
+Importance estimate(const Recipe& recipe, const std::vector<FisherSource>& from,
+                    nn::TextModel& model, const ProgressSink& progress) {
+  const EwcTable& table = recipe.ewc;
   std::vector<data::MixtureSource> sources;
   nlohmann::json names = nlohmann::json::array();
-  for (const FisherSource &one : from) {
+  for (const FisherSource& one : from) {
     sources.push_back(one.source);
     sources.back().batch = std::min<size_t>(table.candidates, one.source.store->size());
     names.push_back(one.source.name);
@@ -29,7 +29,7 @@ Importance estimate(const Recipe &recipe, const std::vector<FisherSource> &from,
   while (fisher.queries() < table.estimate) {
     check_interrupted();
     const data::DrawnBatch drawn = mixture.next();
-    const FisherSource &one = from[drawn.source];
+    const FisherSource& one = from[drawn.source];
     data::TrainBatch batch = data::collate(drawn, mixture.sources()[drawn.source],
                                            *model.description().tokenizer, one.collate);
     choose_adapters(batch, one.tasks);
@@ -49,9 +49,9 @@ Importance estimate(const Recipe &recipe, const std::vector<FisherSource> &from,
   return out;
 }
 
-std::map<std::string, at::Tensor> values_of(nn::TextModel &model) {
+std::map<std::string, at::Tensor> values_of(nn::TextModel& model) {
   std::map<std::string, at::Tensor> out;
-  for (const nn::Parameter &parameter : model.parameters()) {
+  for (const nn::Parameter& parameter : model.parameters()) {
     if (parameter.trained)
       out.emplace(lasting_name(parameter.name, model.description().arch),
                   parameter.value.detach().to(at::kCPU, at::kFloat));
@@ -59,7 +59,7 @@ std::map<std::string, at::Tensor> values_of(nn::TextModel &model) {
   return out;
 }
 
-std::shared_ptr<nn::TextModel> open_finished(Recipe recipe, const fs::path &model) {
+std::shared_ptr<nn::TextModel> open_finished(Recipe recipe, const fs::path& model) {
   recipe.model.open = model.string();
   recipe.model.pooling.clear();
   return open_model(recipe);
@@ -67,16 +67,15 @@ std::shared_ptr<nn::TextModel> open_finished(Recipe recipe, const fs::path &mode
 
 }  // namespace
 
-std::unique_ptr<Ewc> hold_weights(const Recipe &recipe, const Sources &sources,
-                                  nn::TextModel &model, const fs::path &out, uint64_t step,
-                                  ThreadPool &pool, const ProgressSink &progress) {
-  const EwcTable &table = recipe.ewc;
+std::unique_ptr<Ewc> hold_weights(const Recipe& recipe, const Sources& sources,
+                                  nn::TextModel& model, const fs::path& out, uint64_t step,
+                                  ThreadPool& pool, const ProgressSink& progress) {
+  const EwcTable& table = recipe.ewc;
   const fs::path kept = out / "ewc.safetensors";
   if (table.from.empty() && sources.old.empty()) {
     if (table.lambda == 0) return nullptr;
     throw_error(ErrorKind::usage, "ewc",
-                "lambda is {}, but nothing says what to hold; give from = the "
-                "fisher.safetensors "
+                "lambda is {}, but nothing says what to hold; give from = the fisher.safetensors "
                 "of an earlier run, or a source of earlier data with old = true",
                 table.lambda);
   }
@@ -88,8 +87,7 @@ std::unique_ptr<Ewc> hold_weights(const Recipe &recipe, const Sources &sources,
     }
     if (!sources.old.empty() && table.estimate == 0) {
       throw_error(ErrorKind::usage, "ewc.estimate",
-                  "is 0, but there are old sources; say how many queries to "
-                  "read of them");
+                  "is 0, but there are old sources; say how many queries to read of them");
     }
     Importance held;
     if (!table.from.empty()) held = read_importance(table.from);
@@ -103,8 +101,8 @@ std::unique_ptr<Ewc> hold_weights(const Recipe &recipe, const Sources &sources,
                                table.lambda, pool);
 }
 
-void leave_importance(const Recipe &recipe, const Sources &sources, const fs::path &model,
-                      const fs::path &out, const Ewc *held, const ProgressSink &progress) {
+void leave_importance(const Recipe& recipe, const Sources& sources, const fs::path& model,
+                      const fs::path& out, const Ewc* held, const ProgressSink& progress) {
   if (recipe.ewc.estimate == 0) return;
   const auto finished = open_finished(recipe, model);
   Importance fresh = estimate(recipe, sources.fisher, *finished, progress);
@@ -112,8 +110,8 @@ void leave_importance(const Recipe &recipe, const Sources &sources, const fs::pa
   write_importance(out / "fisher.safetensors", fresh);
 }
 
-std::vector<MovementRow> report_movement(const Recipe &recipe, const fs::path &model,
-                                         const fs::path &out, const Ewc *held) {
+std::vector<MovementRow> report_movement(const Recipe& recipe, const fs::path& model,
+                                         const fs::path& out, const Ewc* held) {
   if (recipe.model.open.empty()) return {};
   const auto start = open_model(recipe);
   const auto finished = open_finished(recipe, model);

@@ -1,6 +1,5 @@
-// Tables of a recipe that add to a model instead of making one: [adapters] and
-// [ewc]. Fields only; recipe.h reads them, nn/adapters.h and train/ewc.h do
-// what they ask for.
+// Tables of a recipe that add to a model instead of making one: [adapters] and [ewc]. Fields only;
+// recipe.h reads them, nn/adapters.h and train/ewc.h do what they ask for.
 #pragma once
 
 #include <cstdint>
@@ -21,18 +20,16 @@ struct AdaptersTable {
   std::vector<std::string> targets = {"attention", "embedding"};
   bool merged = false;
   template <typename Visitor>
-  void fields(Visitor &v) {
+  void fields(Visitor& v) {
     v("names=TASK", names,
-      "LoRA adapters that are trained, one a task, over frozen weights; those "
-      "that the model has "
+      "LoRA adapters that are trained, one a task, over frozen weights; those that the model has "
       "go on, others are new");
     v("rank=N", rank, "of new adapters");
     v("alpha=X", alpha, "new adapters count alpha / rank");
     v("rslora", rslora, "new adapters count alpha / sqrt(rank)");
     v("dropout=P", dropout, "of what an adapter reads");
     v("targets=NAME", targets,
-      "what new adapters ride on: attention, ffn, embedding, or single linears "
-      "(q, k, v, out, up, "
+      "what new adapters ride on: attention, ffn, embedding, or single linears (q, k, v, out, up, "
       "gate, down)");
     v("merged", merged, "write merged/TASK, too: each adapter within weights of its own");
   }
@@ -59,23 +56,19 @@ struct EwcTable {
   KeepFisher keep = KeepFisher::online;
   double decay = 0.9;
   template <typename Visitor>
-  void fields(Visitor &v) {
+  void fields(Visitor& v) {
     v("lambda=X", lambda,
-      "how much the loss grows when weights that earlier data needs move; 0 = "
-      "they are free");
+      "how much the loss grows when weights that earlier data needs move; 0 = they are free");
     v("from=FILE", from,
-      "fisher.safetensors of the run that made the model; see also a source's "
-      "old");
+      "fisher.safetensors of the run that made the model; see also a source's old");
     v("estimate=N", estimate,
-      "queries from which fisher.safetensors is made, after the last step (and "
-      "of old sources, "
+      "queries from which fisher.safetensors is made, after the last step (and of old sources, "
       "before the first); 0 = none");
     v("candidates=N", candidates, "documents that a query chooses among in the estimate");
     v("labels=KIND", labels, "whose gradients count: of sampled choices, or of the right ones");
     v("clip=Q", clip, "importance above this quantile counts as the quantile; 1 = as it is");
     v("keep=KIND", keep,
-      "several stages: online (decay times the old Fisher, held at the last "
-      "weights) or sum (all "
+      "several stages: online (decay times the old Fisher, held at the last weights) or sum (all "
       "penalties, exactly)");
     v("decay=X", decay, "of the old Fisher at each stage, for online");
   }

@@ -1,5 +1,5 @@
-// Elastic weight consolidation: what the penalty is and does, and the Fisher
-// information against gradients taken by differences, one text at a time.
+// Elastic weight consolidation: what the penalty is and does, and the Fisher information against
+// gradients taken by differences, one text at a time.
 #include "train/ewc.h"
 
 #include <gtest/gtest.h>
@@ -39,7 +39,7 @@ at::Tensor values(std::vector<int64_t> shape, uint64_t seed, bool positive = fal
   return out;
 }
 
-nn::Parameter parameter(const std::string &name, const at::Tensor &value) {
+nn::Parameter parameter(const std::string& name, const at::Tensor& value) {
   nn::Parameter out;
   out.name = name;
   out.value = value.clone().requires_grad_(true);
@@ -54,10 +54,10 @@ Importance some_importance() {
   return out;
 }
 
-double brute_penalty(const Importance &held, const std::vector<nn::Parameter> &parameters,
+double brute_penalty(const Importance& held, const std::vector<nn::Parameter>& parameters,
                      double lambda) {
   double sum = 0;
-  for (const nn::Parameter &p : parameters) {
+  for (const nn::Parameter& p : parameters) {
     const at::Tensor moved = (p.value.detach() - held.anchor.at(p.name)).to(at::kDouble);
     sum += (held.fisher.at(p.name).to(at::kDouble) * moved * moved).sum().item<double>();
   }
@@ -123,8 +123,7 @@ TEST(Ewc, LambdaMeansTheSameWhateverTheScales) {
     std::vector<nn::Parameter> parameters = {parameter("a", held.anchor.at("a") * 1.01)};
     return Ewc(held, parameters, {}, 1000, pool).add(parameters);
   };
-  EXPECT_NEAR(penalty_of(1, 1, 1), 0.05,
-              1e-4);  // 1 % of every weight: lambda / 20,000
+  EXPECT_NEAR(penalty_of(1, 1, 1), 0.05, 1e-4);  // 1 % of every weight: lambda / 20,000
   EXPECT_NEAR(penalty_of(30, 1e-6F, 9), 0.05, 1e-4);
 }
 
@@ -135,7 +134,7 @@ TEST(Ewc, StagesAreSummedExactlyOrFade) {
   two.anchor["a"] = two.anchor["a"] + 1;
   two.fisher["a"] = values({4, 3}, 9, true);
   const Importance sum = combine(one, two, KeepFisher::sum, 0);
-  const auto at_place = [&](const Importance &held, uint64_t seed) {
+  const auto at_place = [&](const Importance& held, uint64_t seed) {
     std::vector<nn::Parameter> parameters = {parameter("a", values({4, 3}, seed)),
                                              parameter("table", values({6, 3}, seed + 1))};
     return brute_penalty(held, parameters, 3);
@@ -168,16 +167,16 @@ TEST(Ewc, FilesComeBackAndForeignOnesAreRefused) {
   EXPECT_THROW(Ewc(read, other, {}, 1, pool), Error);
   EXPECT_THROW(Ewc(read, shape, {}, 1, pool), Error);
   Importance nothing = some_importance();
-  for (auto &[name, fisher] : nothing.fisher) fisher.zero_();
+  for (auto& [name, fisher] : nothing.fisher) fisher.zero_();
   EXPECT_THROW(normalize(nothing, 1), Error);
 }
 
 // A tiny model, a batch of pairs, and ln p of one text by the definition.
-class FisherTest : public testing::TestWithParam<const char *> {
+class FisherTest : public testing::TestWithParam<const char*> {
  protected:
   FisherTest() {
     std::string vocab;
-    const char *const words[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "ka", "ri", "la", "pa"};
+    const char* const words[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "ka", "ri", "la", "pa"};
     for (size_t i = 0; i < std::size(words); ++i)
       vocab += fmt::format("{}\"{}\": {}", i > 0 ? ", " : "", words[i], i);
     write_file(folder_.path / "tokenizer.json", fmt::format(R"({{"version": "1.0",
@@ -201,7 +200,7 @@ class FisherTest : public testing::TestWithParam<const char *> {
     const std::vector<std::vector<int32_t>> texts = {{4, 5}, {6},    {7, 4, 5},
                                                      {5, 7}, {6, 6}, {4, 7}};
     batch_.rows = 3;
-    for (const auto &ids : texts) {
+    for (const auto& ids : texts) {
       batch_.texts.ids.insert(batch_.texts.ids.end(), ids.begin(), ids.end());
       batch_.texts.offsets.push_back(static_cast<uint32_t>(batch_.texts.ids.size()));
       batch_.texts.prompt_tokens.push_back(0);
@@ -215,9 +214,8 @@ class FisherTest : public testing::TestWithParam<const char *> {
     const at::Tensor all = model_->embed(batch_.texts, {}).to(at::kDouble);
     return all / all.norm(2, 1, true);
   }
-  // ln p of text i's own partner among `fixed` candidates, with the weights as
-  // they are now.
-  double log_p(size_t i, const at::Tensor &fixed) {
+  // ln p of text i's own partner among `fixed` candidates, with the weights as they are now.
+  double log_p(size_t i, const at::Tensor& fixed) {
     const int64_t side = i < 3 ? 3 : 0, own = static_cast<int64_t>(i % 3);
     const at::Tensor logits = at::matmul(fixed.narrow(0, side, 3), vectors()[i]) / kTemperature;
     return (logits[own] - logits.logsumexp(0)).item<double>();
@@ -237,12 +235,12 @@ TEST_P(FisherTest, EqualsSquaredDifferencesTextByText) {
   const Importance found = estimate.finish();
   const at::Tensor fixed = vectors();
   Rng rng(5);
-  for (nn::Parameter &p : model_->parameters()) {
-    const at::Tensor &fisher = found.fisher.at(p.name);
+  for (nn::Parameter& p : model_->parameters()) {
+    const at::Tensor& fisher = found.fisher.at(p.name);
     const double most = fisher.max().item<double>();
     for (int n = 0; n < 6; ++n) {
       const auto at_place = static_cast<int64_t>(rng.below(static_cast<uint64_t>(fisher.numel())));
-      float &weight = p.value.data_ptr<float>()[at_place];
+      float& weight = p.value.data_ptr<float>()[at_place];
       const float value = weight;
       constexpr float kStep = 4e-3F;
       double sum = 0;
@@ -264,14 +262,14 @@ TEST_P(FisherTest, EqualsSquaredDifferencesTextByText) {
 TEST_P(FisherTest, SampledLabelsAreDrawnFromTheModel) {
   FisherEstimate one(*model_, FisherLabels::sampled, 1), again(*model_, FisherLabels::sampled, 1),
       other(*model_, FisherLabels::sampled, 2);
-  for (FisherEstimate *estimate : {&one, &again, &other}) estimate->add(batch_, kTemperature);
+  for (FisherEstimate* estimate : {&one, &again, &other}) estimate->add(batch_, kTemperature);
   const std::string name = model_->parameters().front().name;
   EXPECT_TRUE(one.finish().fisher.at(name).equal(again.finish().fisher.at(name)));
   EXPECT_FALSE(one.finish().fisher.at(name).equal(other.finish().fisher.at(name)));
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, FisherTest, testing::Values("bert", "static_embedding"),
-                         [](const auto &family) { return std::string(family.param); });
+                         [](const auto& family) { return std::string(family.param); });
 
 TEST(Movement, ByLayerWithWhatHeldIt) {
   Importance held;

@@ -11,13 +11,12 @@
 namespace akin::train {
 namespace {
 
-at::Tensor unit(const at::Tensor &vectors) {
+at::Tensor unit(const at::Tensor& vectors) {
   return vectors / vectors.norm(2, -1, true).clamp_min(1e-12);
 }
 
-// [n] true where a candidate's text is not that of the partner, and at the
-// partner itself.
-at::Tensor allowed_for(const std::vector<int64_t> &candidates, size_t partner) {
+// [n] true where a candidate's text is not that of the partner, and at the partner itself.
+at::Tensor allowed_for(const std::vector<int64_t>& candidates, size_t partner) {
   at::Tensor out = at::empty({static_cast<int64_t>(candidates.size())}, at::kBool);
   for (size_t j = 0; j < candidates.size(); ++j)
     out.data_ptr<bool>()[j] = j == partner || candidates[j] != candidates[partner];
@@ -25,7 +24,7 @@ at::Tensor allowed_for(const std::vector<int64_t> &candidates, size_t partner) {
 }
 
 // A class drawn from softmax(logits).
-int64_t draw(const at::Tensor &logits, Rng rng) {
+int64_t draw(const at::Tensor& logits, Rng rng) {
   const at::Tensor p = logits.detach().to(at::kCPU, at::kDouble).softmax(0).contiguous();
   double rest = rng.uniform();
   for (int64_t j = 0; j < p.numel(); ++j) {
@@ -37,14 +36,14 @@ int64_t draw(const at::Tensor &logits, Rng rng) {
 
 }  // namespace
 
-FisherEstimate::FisherEstimate(nn::TextModel &model, FisherLabels labels, uint64_t seed)
+FisherEstimate::FisherEstimate(nn::TextModel& model, FisherLabels labels, uint64_t seed)
     : model_(model), labels_(labels), seed_(seed) {
-  for (const nn::Parameter &parameter : model.parameters()) {
+  for (const nn::Parameter& parameter : model.parameters()) {
     if (parameter.trained) sums_.emplace(parameter.name, at::zeros_like(parameter.value.detach()));
   }
 }
 
-void FisherEstimate::add(const data::TrainBatch &batch, double temperature) {
+void FisherEstimate::add(const data::TrainBatch& batch, double temperature) {
   AKIN_CHECK(batch.has_documents && temperature > 0);
   at::Tensor vectors;
   {
@@ -67,8 +66,8 @@ void FisherEstimate::add(const data::TrainBatch &batch, double temperature) {
   queries_ += batch.rows;
 }
 
-void FisherEstimate::add_text(const TokenBatch &text, const at::Tensor &candidates,
-                              const at::Tensor &allowed, int64_t partner, double temperature) {
+void FisherEstimate::add_text(const TokenBatch& text, const at::Tensor& candidates,
+                              const at::Tensor& allowed, int64_t partner, double temperature) {
   // train: with a graph; seed 0: no dropout.
   const at::Tensor vector = unit(model_.embed(text, {true, 0, 0}))[0];
   const at::Tensor logits = (at::matmul(candidates, vector) / temperature)
@@ -80,11 +79,11 @@ void FisherEstimate::add_text(const TokenBatch &text, const at::Tensor &candidat
 }
 
 void FisherEstimate::take_squares() {
-  for (nn::Parameter &parameter : model_.parameters()) {
+  for (nn::Parameter& parameter : model_.parameters()) {
     if (!parameter.trained) continue;
-    at::Tensor &gradient = parameter.value.mutable_grad();
+    at::Tensor& gradient = parameter.value.mutable_grad();
     if (!gradient.defined()) continue;
-    at::Tensor &sum = sums_.at(parameter.name);
+    at::Tensor& sum = sums_.at(parameter.name);
     if (gradient.is_sparse()) {
       const at::Tensor rows = gradient.coalesce();
       sum.index_add_(0, rows._indices()[0], rows._values().square());
@@ -97,7 +96,7 @@ void FisherEstimate::take_squares() {
 
 Importance FisherEstimate::finish() const {
   Importance out;
-  for (const nn::Parameter &parameter : model_.parameters()) {
+  for (const nn::Parameter& parameter : model_.parameters()) {
     if (!parameter.trained) continue;
     const auto n = static_cast<double>(std::max<uint64_t>(1, queries_));
     const std::string name = lasting_name(parameter.name, model_.description().arch);

@@ -10,7 +10,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string file_name(const std::string &source) {
+std::string file_name(const std::string& source) {
   std::string out;
   for (const char c : source) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -20,9 +20,9 @@ std::string file_name(const std::string &source) {
   return out + ".records";
 }
 
-data::StoreOptions store_options(const SourceTable &source, const fs::path &data) {
+data::StoreOptions store_options(const SourceTable& source, const fs::path& data) {
   data::StoreOptions out;
-  for (const auto &path : source.path) out.inputs.push_back((data / path).string());
+  for (const auto& path : source.path) out.inputs.push_back((data / path).string());
   out.read.map = source.map;
   out.read.labels = source.labels;
   out.read.skip_bad_rows = source.skip_bad_rows;
@@ -32,20 +32,19 @@ data::StoreOptions store_options(const SourceTable &source, const fs::path &data
   return out;
 }
 
-std::unique_ptr<loss::Loss> make_source_loss(const Recipe &recipe, const SourceTable &source) {
+std::unique_ptr<loss::Loss> make_source_loss(const Recipe& recipe, const SourceTable& source) {
   auto out = loss::make_loss(source.loss.name, source.loss.options);
   if (recipe.matryoshka.dims.empty() || !source.matryoshka) return out;
   return loss::make_matryoshka(std::move(out), {recipe.matryoshka.dims, recipe.matryoshka.weights});
 }
 
-void check_fields(const SourceTable &source, const data::MixtureSource &opened,
-                  const loss::Loss &loss) {
+void check_fields(const SourceTable& source, const data::MixtureSource& opened,
+                  const loss::Loss& loss) {
   const auto fields = opened.store->fields();
   const auto needs = loss.needs();
   const auto lacking = [&](std::string_view what, uint64_t have) {
     throw_error(ErrorKind::bad_format, source.name,
-                "the loss {} needs {}, but only {} of {} records have it; "
-                "choose another loss "
+                "the loss {} needs {}, but only {} of {} records have it; choose another loss "
                 "(akin train --explain FILE proposes one)",
                 source.loss.name, what, have, opened.store->size());
   };
@@ -61,14 +60,12 @@ void check_fields(const SourceTable &source, const data::MixtureSource &opened,
   }
   if (needs.negatives && source.negatives == 0) {
     throw_error(ErrorKind::usage, source.name,
-                "the loss {} needs negatives; say how many of each record with "
-                "negatives = 1",
+                "the loss {} needs negatives; say how many of each record with negatives = 1",
                 source.loss.name);
   }
   if (needs.documents && source.classes) {
     throw_error(ErrorKind::usage, source.name,
-                "the loss {} compares two texts, but records of classes have "
-                "one; choose "
+                "the loss {} compares two texts, but records of classes have one; choose "
                 "label_softmax or label_rank",
                 source.loss.name);
   }
@@ -79,44 +76,40 @@ void check_fields(const SourceTable &source, const data::MixtureSource &opened,
   }
   if (opened.batch < 2 && opened.negatives == 0 && !needs.labels) {
     throw_error(ErrorKind::usage, source.name,
-                "a batch of {} row without negatives of its own has nothing to "
-                "tell apart; raise "
+                "a batch of {} row without negatives of its own has nothing to tell apart; raise "
                 "batch or set negatives",
                 opened.batch);
   }
 }
 
-SourceTasks source_tasks(const Recipe &recipe, const SourceTable &source,
-                         const nn::TextModel &model) {
-  const auto number = [&](const std::string &own) -> int32_t {
-    const std::string &task = own.empty() ? source.task : own;
+SourceTasks source_tasks(const Recipe& recipe, const SourceTable& source,
+                         const nn::TextModel& model) {
+  const auto number = [&](const std::string& own) -> int32_t {
+    const std::string& task = own.empty() ? source.task : own;
     if (task.empty()) return -1;
-    const auto &known = model.description().arch.adapters;
+    const auto& known = model.description().arch.adapters;
     const auto it = std::find(known.begin(), known.end(), task);
     if (it != known.end()) return static_cast<int32_t>(it - known.begin());
     throw_error(ErrorKind::not_found, source.name,
-                "there is no adapter {}; the model has {}, and [adapters] "
-                "names make new ones",
+                "there is no adapter {}; the model has {}, and [adapters] names make new ones",
                 quote(task), known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", ")));
   };
   const SourceTasks out{number(source.query_task), number(source.document_task)};
   const bool none = out.query < 0 && out.document < 0;
   if (!recipe.adapters.names.empty() && none) {
     throw_error(ErrorKind::usage, source.name,
-                "adapters are trained, but this source has no task; give it "
-                "task = \"{}\"",
+                "adapters are trained, but this source has no task; give it task = \"{}\"",
                 recipe.adapters.names.front());
   }
   return out;
 }
 
-// The prompt that an encoder puts before texts of this task, unless somebody
-// asks for another.
-std::string task_prompt(const Recipe &recipe, const SourceTable &source, const std::string &own,
-                        const model::Model &model) {
-  const std::string &task = own.empty() ? source.task : own;
+// The prompt that an encoder puts before texts of this task, unless somebody asks for another.
+std::string task_prompt(const Recipe& recipe, const SourceTable& source, const std::string& own,
+                        const model::Model& model) {
+  const std::string& task = own.empty() ? source.task : own;
   if (task.empty()) return {};
-  for (const std::string &prompt : recipe.save.prompts) {
+  for (const std::string& prompt : recipe.save.prompts) {
     if (prompt.starts_with(task + "=")) return prompt.substr(task.size() + 1);
   }
   if (!recipe.save.prompts.empty()) return {};
@@ -124,9 +117,9 @@ std::string task_prompt(const Recipe &recipe, const SourceTable &source, const s
   return it == model.task_prompts.end() ? "" : it->second;
 }
 
-data::CollateOptions collate_options(const Recipe &recipe, const SourceTable &source,
-                                     const nn::TextModel &text_model) {
-  const auto &model = text_model.description();
+data::CollateOptions collate_options(const Recipe& recipe, const SourceTable& source,
+                                     const nn::TextModel& text_model) {
+  const auto& model = text_model.description();
   data::CollateOptions out;
   out.query_prompt = source.query_prompt;
   out.document_prompt = source.document_prompt;
@@ -149,16 +142,16 @@ data::CollateOptions collate_options(const Recipe &recipe, const SourceTable &so
 
 }  // namespace
 
-void choose_adapters(data::TrainBatch &batch, const SourceTasks &tasks) {
+void choose_adapters(data::TrainBatch& batch, const SourceTasks& tasks) {
   if (tasks.query < 0 && tasks.document < 0) return;
   batch.texts.adapters.assign(batch.texts.size(), tasks.document);
   std::fill_n(batch.texts.adapters.begin(), batch.rows, tasks.query);
 }
 
-Sources open_sources(const Recipe &recipe, const fs::path &data, const fs::path &folder,
-                     const nn::TextModel &model, const ProgressSink &progress) {
+Sources open_sources(const Recipe& recipe, const fs::path& data, const fs::path& folder,
+                     const nn::TextModel& model, const ProgressSink& progress) {
   Sources out;
-  for (const auto &source : recipe.sources) {
+  for (const auto& source : recipe.sources) {
     data::MixtureSource opened;
     opened.name = source.name;
     opened.store = data::RecordStore::open(folder / file_name(source.name),

@@ -1,5 +1,5 @@
-// The sources of a recipe, opened: records, losses, and how their texts become
-// tokens. Internal to train/.
+// The sources of a recipe, opened: records, losses, and how their texts become tokens. Internal to
+// train/.
 #pragma once
 
 #include <filesystem>
@@ -21,7 +21,7 @@ struct SourceTasks {
   int32_t query = -1, document = -1;
 };
 // Fills batch.texts.adapters, before embed_twice().
-void choose_adapters(data::TrainBatch &batch, const SourceTasks &tasks);
+void choose_adapters(data::TrainBatch& batch, const SourceTasks& tasks);
 
 // Pairs that the Fisher information is estimated on.
 struct FisherSource {
@@ -37,15 +37,13 @@ struct Sources {
   std::vector<std::unique_ptr<loss::Loss>> losses;
   std::vector<std::string> loss_names;
   std::vector<SourceTasks> tasks;
-  std::vector<FisherSource> fisher,
-      old;  // of pairs that are trained on; of old sources
+  std::vector<FisherSource> fisher, old;  // of pairs that are trained on; of old sources
 };
 
-// Records go to `folder`. Errors: those of readers; usage and bad_format, when
-// a source's records lack what its loss needs, or nothing in a batch would be a
-// negative.
-Sources open_sources(const Recipe &recipe, const std::filesystem::path &data,
-                     const std::filesystem::path &folder, const nn::TextModel &model,
-                     const ProgressSink &progress);
+// Records go to `folder`. Errors: those of readers; usage and bad_format, when a source's records
+// lack what its loss needs, or nothing in a batch would be a negative.
+Sources open_sources(const Recipe& recipe, const std::filesystem::path& data,
+                     const std::filesystem::path& folder, const nn::TextModel& model,
+                     const ProgressSink& progress);
 
 }  // namespace akin::train
