@@ -9,7 +9,7 @@ void Meters::start(double waited) {
   waited_ = waited;
 }
 
-void Meters::add(const data::TrainBatch &batch, const StepOutcome &outcome, double learning_rate) {
+void Meters::add(const data::TrainBatch& batch, const StepOutcome& outcome, double learning_rate) {
   ++batches_;
   pairs_ += batch.rows;
   tokens_ += batch.texts.tokens();
@@ -23,13 +23,13 @@ void Meters::add(const data::TrainBatch &batch, const StepOutcome &outcome, doub
     solved_ += outcome.solved;
     ++ranked_;
   }
-  auto &[sum, count] = source_loss_[batch.source];
+  auto& [sum, count] = source_loss_[batch.source];
   sum += outcome.loss;
   ++count;
 }
 
-StepReport Meters::report(uint64_t step, const TrainTable &train, double waited,
-                          const std::vector<data::MixtureSource> &sources) {
+StepReport Meters::report(uint64_t step, const TrainTable& train, double waited,
+                          const std::vector<data::MixtureSource>& sources) {
   StepReport out;
   const double seconds = std::max(
       1e-9, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count());
@@ -48,7 +48,7 @@ StepReport Meters::report(uint64_t step, const TrainTable &train, double waited,
   out.seconds_left = static_cast<double>(train.steps - step) * seconds / batches;
   out.waited = (waited - waited_) / seconds;
   out.cut_texts = cut_;
-  for (const auto &[source, sum] : source_loss_) {
+  for (const auto& [source, sum] : source_loss_) {
     out.source_loss[sources[source].name] = sum.first / static_cast<double>(sum.second);
   }
   start(waited);

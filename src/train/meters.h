@@ -1,5 +1,4 @@
-// Means over the steps since the last report, and how long the rest will take.
-// Internal to train/.
+// Means over the steps since the last report, and how long the rest will take. Internal to train/.
 #pragma once
 
 #include <chrono>
@@ -17,10 +16,10 @@ class Meters {
  public:
   // From here on time counts; `waited` is the loader's sum so far.
   void start(double waited);
-  void add(const data::TrainBatch &batch, const StepOutcome &outcome, double learning_rate);
+  void add(const data::TrainBatch& batch, const StepOutcome& outcome, double learning_rate);
   // Reports, and starts anew.
-  StepReport report(uint64_t step, const TrainTable &train, double waited,
-                    const std::vector<data::MixtureSource> &sources);
+  StepReport report(uint64_t step, const TrainTable& train, double waited,
+                    const std::vector<data::MixtureSource>& sources);
 
  private:
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();

@@ -6,7 +6,7 @@
 namespace akin::train {
 namespace {
 
-nn::TextModelOptions model_options(const Recipe &recipe) {
+nn::TextModelOptions model_options(const Recipe& recipe) {
   nn::TextModelOptions out;
   out.device = recipe.train.device;
   out.threads = recipe.train.threads;
@@ -16,7 +16,7 @@ nn::TextModelOptions model_options(const Recipe &recipe) {
   out.numbers.dropout = recipe.model.dropout;
   out.numbers.attention_dropout = recipe.model.attention_dropout;
   out.numbers.recompute = recipe.model.recompute;
-  const AdaptersTable &adapters = recipe.adapters;
+  const AdaptersTable& adapters = recipe.adapters;
   out.adapters = {adapters.names,   adapters.rank,    adapters.alpha,   adapters.rslora,
                   adapters.dropout, adapters.targets, recipe.train.seed};
   return out;
@@ -24,8 +24,8 @@ nn::TextModelOptions model_options(const Recipe &recipe) {
 
 }  // namespace
 
-std::shared_ptr<nn::TextModel> open_model(const Recipe &recipe) {
-  const ModelTable &table = recipe.model;
+std::shared_ptr<nn::TextModel> open_model(const Recipe& recipe) {
+  const ModelTable& table = recipe.model;
   const nn::TextModelOptions options = model_options(recipe);
   if (!table.open.empty()) {
     model::LoadOptions load;
@@ -34,8 +34,7 @@ std::shared_ptr<nn::TextModel> open_model(const Recipe &recipe) {
   }
   if (table.tokenizer.empty()) {
     throw_error(ErrorKind::usage, "model",
-                "neither a model to open nor a tokenizer for a new one; set "
-                "model.open or "
+                "neither a model to open nor a tokenizer for a new one; set model.open or "
                 "model.tokenizer");
   }
   nn::ScratchSpec spec;
@@ -54,19 +53,19 @@ std::shared_ptr<nn::TextModel> open_model(const Recipe &recipe) {
   return nn::TextModel::from_scratch(spec, options);
 }
 
-void save_merged(const Recipe &recipe, const std::filesystem::path &model,
-                 const std::filesystem::path &out, nn::SaveOptions options) {
+void save_merged(const Recipe& recipe, const std::filesystem::path& model,
+                 const std::filesystem::path& out, nn::SaveOptions options) {
   nn::TextModelOptions open;
   open.threads = recipe.train.threads;
   const auto finished = nn::TextModel::open(model, open);
   std::filesystem::create_directories(out / "merged");
-  for (const std::string &task : recipe.adapters.names) {
+  for (const std::string& task : recipe.adapters.names) {
     options.merged_task = task;
     finished->save(out / "merged" / task, options);
   }
 }
 
-WeightSwap::WeightSwap(nn::TextModel &model, const std::vector<at::Tensor> &values)
+WeightSwap::WeightSwap(nn::TextModel& model, const std::vector<at::Tensor>& values)
     : model_(model) {
   if (values.empty()) return;
   for (size_t i = 0; i < values.size(); ++i) {

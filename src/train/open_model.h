@@ -1,5 +1,5 @@
-// The model of a recipe, opened or made, and other weights put in its place for
-// a while. Internal to train/.
+// The model of a recipe, opened or made, and other weights put in its place for a while. Internal
+// to train/.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -13,26 +13,23 @@
 
 namespace akin::train {
 
-// Errors: those of nn::TextModel; usage (neither a model to open nor a
-// tokenizer for a new one).
-std::shared_ptr<nn::TextModel> open_model(const Recipe &recipe);
+// Errors: those of nn::TextModel; usage (neither a model to open nor a tokenizer for a new one).
+std::shared_ptr<nn::TextModel> open_model(const Recipe& recipe);
 
-// merged/<task>/ below `out` for every task of [adapters], from the finished
-// model.
-void save_merged(const Recipe &recipe, const std::filesystem::path &model,
-                 const std::filesystem::path &out, nn::SaveOptions options);
+// merged/<task>/ below `out` for every task of [adapters], from the finished model.
+void save_merged(const Recipe& recipe, const std::filesystem::path& model,
+                 const std::filesystem::path& out, nn::SaveOptions options);
 
-// Other values in the parameters for as long as this lives; none: nothing is
-// done.
+// Other values in the parameters for as long as this lives; none: nothing is done.
 class WeightSwap {
  public:
-  WeightSwap(nn::TextModel &model, const std::vector<at::Tensor> &values);
+  WeightSwap(nn::TextModel& model, const std::vector<at::Tensor>& values);
   ~WeightSwap();
-  WeightSwap(const WeightSwap &) = delete;
-  WeightSwap &operator=(const WeightSwap &) = delete;
+  WeightSwap(const WeightSwap&) = delete;
+  WeightSwap& operator=(const WeightSwap&) = delete;
 
  private:
-  nn::TextModel &model_;
+  nn::TextModel& model_;
   std::vector<at::Tensor> kept_;
 };
 

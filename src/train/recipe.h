@@ -1,7 +1,6 @@
-// A training run as a TOML file: the model, the sources, the losses, the
-// schedule. Reading and checking only; what it asks for is done by session.h.
-// Every key of a table is a field of its struct, so `akin train --list`, the
-// help and the record of a run come from one place.
+// A training run as a TOML file: the model, the sources, the losses, the schedule. Reading and
+// checking only; what it asks for is done by session.h. Every key of a table is a field of its
+// struct, so `akin train --list`, the help and the record of a run come from one place.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +36,7 @@ struct ModelTable {
   bool recompute = false;
   std::vector<std::string> frozen;
   template <typename Visitor>
-  void fields(Visitor &v) {
+  void fields(Visitor& v) {
     v("open=MODEL", open, "model folder to start from; without it, a new model as follows");
     v("family=NAME", family, "new model: bert or static_embedding");
     v("layers=N", layers, "new model");
@@ -47,8 +46,7 @@ struct ModelTable {
     v("max-positions=N", max_positions, "new model: longest text in tokens");
     v("tokenizer=PATH", tokenizer, "new model: folder or tokenizer.json");
     v("embeddings-from=MODEL", embeddings_from,
-      "new model: static model with the same vocabulary whose rows the token "
-      "table starts from");
+      "new model: static model with the same vocabulary whose rows the token table starts from");
     v("init-std=X", init_std, "new model: standard deviation of its first weights");
     v("pooling=MODE", pooling, "cls, mean, max, ...; for a new model, or one that names none");
     v("max-tokens=N", max_tokens, "longest text read, written into the model; 0 = as it was");
@@ -72,7 +70,7 @@ struct TrainTable {
   std::string device = "cpu";
   uint64_t log_every = 10, checkpoint_every = 500;
   template <typename Visitor>
-  void fields(Visitor &v) {
+  void fields(Visitor& v) {
     v("steps=N", steps, "optimizer steps");
     v("batch=N", batch, "rows of a batch, for sources that say nothing else");
     v("seed=N", seed, "of every random choice");
@@ -85,11 +83,9 @@ struct TrainTable {
     v("epsilon=X", epsilon, "AdamW");
     v("clip=X", clip, "largest norm of the gradient; 0 = any");
     v("ema=X", ema,
-      "decay of the running average of the weights that is kept; 0 = the "
-      "weights themselves");
+      "decay of the running average of the weights that is kept; 0 = the weights themselves");
     v("grad-cache=N", grad_cache,
-      "texts whose activations are kept at a time (GradCache); 0 = the whole "
-      "batch");
+      "texts whose activations are kept at a time (GradCache); 0 = the whole batch");
     v("threads=N", threads, "0 = every CPU this process may run on");
     v("workers=N", workers, "threads that read and tokenize ahead");
     v("device=NAME", device, "cpu, cuda, cuda:1");
@@ -104,7 +100,7 @@ struct MatryoshkaTable {
   std::vector<int64_t> dims;
   std::vector<double> weights;
   template <typename Visitor>
-  void fields(Visitor &v) {
+  void fields(Visitor& v) {
     v("dims=N", dims, "lengths of vector that are trained for");
     v("weights=X", weights, "of each length; all 1 when left out");
   }
@@ -115,7 +111,7 @@ struct MixtureTable {
   double alpha = 1;
   uint64_t cap = 0;
   template <typename Visitor>
-  void fields(Visitor &v) {
+  void fields(Visitor& v) {
     v("alpha=X", alpha, "a source is drawn with probability ~ weight * min(size, cap)^alpha");
     v("cap=N", cap, "sizes beyond count as this; 0 = no cap");
   }
@@ -126,7 +122,7 @@ struct LossTable {
   std::string name = "infonce";
   loss::LossOptions options;
   template <typename Visitor>
-  void fields(Visitor &v) {
+  void fields(Visitor& v) {
     v("name=NAME", name, "see akin train --list");
     options.fields(v);
   }
@@ -145,13 +141,12 @@ struct SourceTable {
   LossTable loss;  // [train]'s [loss] unless the source has its own
   bool own_loss = false;
   template <typename Visitor>
-  void fields(Visitor &v) {
+  void fields(Visitor& v) {
     v("name=NAME", name, "in the log; default: the name of its first file");
     v("path=FILE", path, "files and BEIR folders, relative to the data folder");
     v("map=FIELD=COLUMN", map, "columns by name, as in akin prep --map");
     v("labels=WORD=NUMBER", labels,
-      "numbers for labels that are words (entailment=1); WORD=drop leaves such "
-      "rows out");
+      "numbers for labels that are words (entailment=1); WORD=drop leaves such rows out");
     v("weight=X", weight, "how much more often than its size says it is drawn");
     v("batch=N", batch, "rows of a batch; 0 = as [train] says");
     v("negatives=N", negatives, "of each row, from the record's own");
@@ -180,14 +175,13 @@ struct EvaluateTable {
   bool keep_best = true;
   double warn_loss = 0.01;
   template <typename Visitor>
-  void fields(Visitor &v) {
+  void fields(Visitor& v) {
     v("tasks-file=FILE", tasks_file, "TOML file of evaluation tasks (docs/eval.md)");
     v("data=DIR", data, "folder of their datasets, relative to the data folder");
     v("tasks=NAME", tasks, "dev tasks of it; their mean chooses the best model");
     v("general=NAME", general, "tasks that only guard what the model could do before");
     v("every=N", every,
-      "steps between evaluations; 0 = only before the first and after the last "
-      "step");
+      "steps between evaluations; 0 = only before the first and after the last step");
     v("patience=N", patience, "stop after so many evaluations without a better one; 0 = never");
     v("[no-]keep-best", keep_best, "the result is the best model seen, not the last");
     v("warn-loss=X", warn_loss, "warn when the general score falls by more");
@@ -200,7 +194,7 @@ struct SaveTable {
   std::vector<std::string> prompts;
   std::string default_prompt;
   template <typename Visitor>
-  void fields(Visitor &v) {
+  void fields(Visitor& v) {
     v("dtype=TYPE", dtype, "of the weights in the model folder; half the bytes cost little");
     v("prompts=NAME=TEXT...", prompts, "prompts written into the model");
     v("default-prompt=NAME", default_prompt, "the one used when nobody chooses");
@@ -220,17 +214,16 @@ struct Recipe {
   std::vector<SourceTable> sources;
 };
 
-// `settings`: "table.key=value", which win over the file;
-// "source.<name>.key=value" for a source. Errors: not_found; bad_format naming
-// file, line, table and key (an unknown one: the nearest known); usage for
-// settings and for values that cannot be.
-Recipe read_recipe(const std::filesystem::path &path, std::span<const std::string> settings);
-Recipe parse_recipe(std::string_view toml, const std::string &where,
+// `settings`: "table.key=value", which win over the file; "source.<name>.key=value" for a source.
+// Errors: not_found; bad_format naming file, line, table and key (an unknown one: the nearest
+// known); usage for settings and for values that cannot be.
+Recipe read_recipe(const std::filesystem::path& path, std::span<const std::string> settings);
+Recipe parse_recipe(std::string_view toml, const std::string& where,
                     std::span<const std::string> settings);
 
-// Every table with every key and its value: what is saved with a run, and what
-// a resumed run is compared with.
-nlohmann::ordered_json recipe_record(Recipe &recipe);
+// Every table with every key and its value: what is saved with a run, and what a resumed run is
+// compared with.
+nlohmann::ordered_json recipe_record(Recipe& recipe);
 
 // A field's name as a key of the file: "learning_rate".
 std::string recipe_key(std::string field);
@@ -240,6 +233,6 @@ struct TableHelp {
   std::string name;
   std::vector<OptionField> fields;  // of a default table that lives as long as the program
 };
-const std::vector<TableHelp> &recipe_tables();
+const std::vector<TableHelp>& recipe_tables();
 
 }  // namespace akin::train

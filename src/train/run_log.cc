@@ -14,7 +14,7 @@ double rounded(double value) {  // six digits are what a curve shows
   return std::round(value * scale) / scale;
 }
 
-std::string lines_up_to(const std::filesystem::path &path, uint64_t step) {
+std::string lines_up_to(const std::filesystem::path& path, uint64_t step) {
   std::string out;
   std::error_code ignored;
   if (step == 0 || !std::filesystem::exists(path, ignored)) return out;
@@ -30,21 +30,21 @@ std::string lines_up_to(const std::filesystem::path &path, uint64_t step) {
 
 }  // namespace
 
-RunLog::RunLog(const std::filesystem::path &folder, uint64_t resumed_at)
+RunLog::RunLog(const std::filesystem::path& folder, uint64_t resumed_at)
     : path_(folder / "log.jsonl"), events_(folder) {
   write_file(path_, lines_up_to(path_, resumed_at));
   file_.open(path_, std::ios::app);
   if (!file_) throw_error(ErrorKind::io, path_.string(), "cannot be written");
 }
 
-void RunLog::line(const nlohmann::ordered_json &value) {
+void RunLog::line(const nlohmann::ordered_json& value) {
   file_ << value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n"
         << std::flush;
   if (!file_) throw_error(ErrorKind::io, path_.string(), "cannot be written; is the disk full?");
   events_.flush();
 }
 
-void RunLog::add(const StepReport &report) {
+void RunLog::add(const StepReport& report) {
   nlohmann::ordered_json value = {{"step", report.step},
                                   {"loss", rounded(report.loss)},
                                   {"learning_rate", rounded(report.learning_rate)},
@@ -56,7 +56,7 @@ void RunLog::add(const StepReport &report) {
   if (report.penalty > 0) value["penalty"] = rounded(report.penalty);
   if (report.solved >= 0) value["solved"] = rounded(report.solved);
   if (report.cut_texts > 0) value["cut_texts"] = report.cut_texts;
-  for (const auto &[name, loss] : report.source_loss) value["source_loss"][name] = rounded(loss);
+  for (const auto& [name, loss] : report.source_loss) value["source_loss"][name] = rounded(loss);
   events_.scalar("train/loss", report.step, static_cast<float>(report.loss));
   events_.scalar("train/learning_rate", report.step, static_cast<float>(report.learning_rate));
   events_.scalar("train/gradient_norm", report.step, static_cast<float>(report.gradient_norm));
@@ -64,16 +64,16 @@ void RunLog::add(const StepReport &report) {
                  static_cast<float>(report.pairs_per_second));
   if (report.solved >= 0)
     events_.scalar("train/solved", report.step, static_cast<float>(report.solved));
-  for (const auto &[name, loss] : report.source_loss) {
+  for (const auto& [name, loss] : report.source_loss) {
     events_.scalar("loss/" + name, report.step, static_cast<float>(loss));
   }
   line(value);
 }
 
-void RunLog::add(const ScoreReport &report) {
+void RunLog::add(const ScoreReport& report) {
   nlohmann::ordered_json value = {{"step", report.step}, {"best", report.best}};
-  auto &scores = value["scores"] = nlohmann::ordered_json::object();
-  for (const auto &[name, score] : report.scores.tasks) {
+  auto& scores = value["scores"] = nlohmann::ordered_json::object();
+  for (const auto& [name, score] : report.scores.tasks) {
     scores[name] = score;
     events_.scalar("dev/" + name, report.step, static_cast<float>(score));
   }

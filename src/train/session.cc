@@ -31,17 +31,17 @@ constexpr uint64_t kEasySteps = 10;         // first steps over which "too easy"
 constexpr double kEasyShare = 0.9;
 
 // The part of a recipe that the weights depend on.
-json decisive(Recipe &recipe) {
+json decisive(Recipe& recipe) {
   json out = json::parse(recipe_record(recipe).dump());
-  for (const char *key : {"log-every", "checkpoint-every", "workers"}) out["train"].erase(key);
+  for (const char* key : {"log-every", "checkpoint-every", "workers"}) out["train"].erase(key);
   out.erase("save");
   return out;
 }
 
 // Paths of the fields in which two records differ.
-std::string differences(const json &a, const json &b) {
+std::string differences(const json& a, const json& b) {
   std::string out;
-  for (const auto &change : json::diff(a, b)) {
+  for (const auto& change : json::diff(a, b)) {
     if (!out.empty()) out += ", ";
     out += change["path"].get<std::string>();
   }
@@ -50,27 +50,27 @@ std::string differences(const json &a, const json &b) {
 
 class Session {
  public:
-  Session(SessionOptions options, const SessionEvents &events);
+  Session(SessionOptions options, const SessionEvents& events);
   SessionResult run();
 
  private:
   bool take_up();
   void train();
-  void one_step(data::Loader &loader);
+  void one_step(data::Loader& loader);
   void evaluate();
-  void take_scores(const DevScores &scores);
+  void take_scores(const DevScores& scores);
   void checkpoint();
   void stop_if_asked();
-  void check_first_steps(const StepOutcome &outcome, const loss::Loss &loss);
-  void save(const fs::path &folder);
+  void check_first_steps(const StepOutcome& outcome, const loss::Loss& loss);
+  void save(const fs::path& folder);
   nn::SaveOptions save_options() const;
   fs::path checkpoint_path() const { return options_.out / "checkpoint.safetensors"; }
   fs::path best_path() const { return options_.out / "best"; }
   bool due(uint64_t every) const { return every > 0 && step_ % every == 0; }
 
   SessionOptions options_;
-  const SessionEvents &events_;
-  Recipe &recipe_;
+  const SessionEvents& events_;
+  Recipe& recipe_;
   std::shared_ptr<nn::TextModel> model_;
   Sources sources_;
   ThreadPool pool_;
@@ -88,7 +88,7 @@ class Session {
   SessionResult result_;
 };
 
-Session::Session(SessionOptions options, const SessionEvents &events)
+Session::Session(SessionOptions options, const SessionEvents& events)
     : options_(std::move(options)),
       events_(events),
       recipe_(options_.recipe),
@@ -104,7 +104,7 @@ SessionResult Session::run() {
   mixture_ = std::make_unique<data::Mixture>(
       sources_.mixture,
       data::MixtureOptions{recipe_.mixture.alpha, recipe_.mixture.cap, recipe_.train.seed});
-  const TrainTable &train_table = recipe_.train;
+  const TrainTable& train_table = recipe_.train;
   optimizer_ = std::make_unique<AdamW>(
       model_->parameters(),
       AdamWOptions{train_table.beta1, train_table.beta2, train_table.epsilon,
@@ -118,7 +118,7 @@ SessionResult Session::run() {
   }
   const auto probabilities = mixture_->probabilities();
   for (size_t i = 0; i < sources_.mixture.size(); ++i) {
-    const auto &source = sources_.mixture[i];
+    const auto& source = sources_.mixture[i];
     result_.sources.push_back({source.name, source.store->size(), source.store->bad_rows(),
                                probabilities[i], mixture_->epochs(i), sources_.loss_names[i]});
   }
@@ -128,47 +128,42 @@ SessionResult Session::run() {
   return result_;
 }
 
-// Continues from a checkpoint when there is one; false when there is nothing
-// left to do.
+// Continues from a checkpoint when there is one; false when there is nothing left to do.
 bool Session::take_up() {
   std::error_code ignored;
   const bool there = fs::exists(checkpoint_path(), ignored);
   if (there && !options_.resume) {
     throw_error(ErrorKind::usage, options_.out.string(),
-                "holds a run already; go on with it with --resume, or give "
-                "another --out");
+                "holds a run already; go on with it with --resume, or give another --out");
   }
   if (there) {
     const Checkpoint saved = read_checkpoint(checkpoint_path());
-    const json &state = saved.state;
+    const json& state = saved.state;
     const std::string other = differences(state.at("recipe"), decisive(recipe_));
     if (!other.empty()) {
       throw_error(ErrorKind::usage, options_.out.string(),
-                  "its checkpoint is of a recipe that differs in {}; use the "
-                  "same recipe, or give "
+                  "its checkpoint is of a recipe that differs in {}; use the same recipe, or give "
                   "another --out",
                   other);
     }
     if (state.at("threads").get<size_t>() != pool_.size()) {
-      throw_error(ErrorKind::usage, options_.out.string(),
-                  "its checkpoint was made with {} threads, this run has {}, "
-                  "and sums would differ; "
-                  "set train.threads",
-                  state.at("threads").get<size_t>(), pool_.size());
+      throw_error(
+          ErrorKind::usage, options_.out.string(),
+          "its checkpoint was made with {} threads, this run has {}, and sums would differ; "
+          "set train.threads",
+          state.at("threads").get<size_t>(), pool_.size());
     }
     if (state.at("start").get<std::string>() != model_->description().fingerprint) {
       throw_error(ErrorKind::usage, options_.out.string(),
-                  "its checkpoint began from another model than {} is now; "
-                  "give another --out",
+                  "its checkpoint began from another model than {} is now; give another --out",
                   recipe_.model.open.empty() ? "a new one" : quote(recipe_.model.open));
     }
-    for (auto &parameter : model_->parameters()) {
+    for (auto& parameter : model_->parameters()) {
       if (!parameter.trained) continue;  // as the run began
       const auto it = saved.tensors.find("weight." + parameter.name);
       if (it == saved.tensors.end() || it->second.sizes() != parameter.value.sizes()) {
         throw_error(ErrorKind::bad_format, checkpoint_path().string(),
-                    "has no weight {} of the model's shape; start again "
-                    "without --resume",
+                    "has no weight {} of the model's shape; start again without --resume",
                     parameter.name);
       }
       parameter.value.detach().copy_(it->second);
@@ -199,11 +194,11 @@ bool Session::take_up() {
 void Session::checkpoint() {
   Checkpoint out;
   out.tensors = optimizer_->state();
-  for (const auto &parameter : model_->parameters()) {
+  for (const auto& parameter : model_->parameters()) {
     if (!parameter.trained) continue;
     out.tensors.emplace("weight." + parameter.name, parameter.value.detach());
   }
-  const auto number = [](const auto &value) { return value ? json(*value) : json(nullptr); };
+  const auto number = [](const auto& value) { return value ? json(*value) : json(nullptr); };
   out.state = {{"step", step_},
                {"recipe", decisive(recipe_)},
                {"start", model_->description().fingerprint},
@@ -266,14 +261,14 @@ void Session::train() {
   checkpoint();
 }
 
-void Session::one_step(data::Loader &loader) {
+void Session::one_step(data::Loader& loader) {
   data::TrainBatch batch = loader.next();
   StepOptions options;
   options.dropout_seed = hash64(fmt::format("dropout {}", step_), recipe_.train.seed) | 1;
   options.learning_rate = learning_rate(recipe_.train, step_);
   options.grad_cache = recipe_.train.grad_cache;
   if (recipe_.ewc.lambda > 0) options.ewc = ewc_.get();
-  const loss::Loss &loss = *sources_.losses[batch.source];
+  const loss::Loss& loss = *sources_.losses[batch.source];
   choose_adapters(batch, sources_.tasks[batch.source]);
   if (!batch.has_documents && loss.needs().documents) embed_twice(batch);
   const StepOutcome outcome = take_step(*model_, batch, loss, *optimizer_, options);
@@ -283,23 +278,21 @@ void Session::one_step(data::Loader &loader) {
   ++step_;
 }
 
-void Session::check_first_steps(const StepOutcome &outcome, const loss::Loss &loss) {
+void Session::check_first_steps(const StepOutcome& outcome, const loss::Loss& loss) {
   const auto needs = loss.needs();
   if (!needs.labels && !needs.teacher && outcome.negatives_per_query == 0) {
     throw_error(ErrorKind::usage, fmt::format("step {}", step_ + 1),
-                "no query of the batch has a negative, so there is nothing to "
-                "learn; raise the "
+                "no query of the batch has a negative, so there is nothing to learn; raise the "
                 "batch, set negatives, or choose another loss");
   }
   easy_sum_ += std::max(0.0, outcome.solved);
   if (step_ + 1 != kEasySteps || !events_.warn) return;
   const double share = easy_sum_ / static_cast<double>(kEasySteps);
   if (share >= kEasyShare) {
-    events_.warn(
-        fmt::format("your negatives are too easy: in the first {} steps {:.0f} % of the "
-                    "queries were nearest "
-                    "to their positive already; use larger batches or harder negatives",
-                    kEasySteps, 100 * share));
+    events_.warn(fmt::format(
+        "your negatives are too easy: in the first {} steps {:.0f} % of the queries were nearest "
+        "to their positive already; use larger batches or harder negatives",
+        kEasySteps, 100 * share));
   }
 }
 
@@ -311,7 +304,7 @@ void Session::evaluate() {
     const auto encoder = nn::make_torch_encoder(model_, kEvaluationTokens);
     try {
       scores = events_.evaluate(*encoder);
-    } catch (const Error &error) {
+    } catch (const Error& error) {
       if (error.kind() != ErrorKind::interrupted) throw;
       scores = {};
     }
@@ -321,7 +314,7 @@ void Session::evaluate() {
   take_scores(scores);
 }
 
-void Session::take_scores(const DevScores &scores) {
+void Session::take_scores(const DevScores& scores) {
   ScoreReport report;
   report.step = step_;
   report.scores = scores;
@@ -338,15 +331,13 @@ void Session::take_scores(const DevScores &scores) {
   }
   log_->add(report);
   if (events_.on_scores) events_.on_scores(report);
-  const auto &before = result_.before.general;
+  const auto& before = result_.before.general;
   if (before && scores.general && *before - *scores.general > recipe_.evaluate.warn_loss &&
       events_.warn) {
-    events_.warn(
-        fmt::format("step {}: the general score fell from {:.2f} to "
-                    "{:.2f}: the new data costs old skill; "
-                    "mix old data in, lower the learning rate, or "
-                    "average with the first model (akin merge)",
-                    step_, 100 * *before, 100 * *scores.general));
+    events_.warn(fmt::format(
+        "step {}: the general score fell from {:.2f} to {:.2f}: the new data costs old skill; "
+        "mix old data in, lower the learning rate, or average with the first model (akin merge)",
+        step_, 100 * *before, 100 * *scores.general));
   }
   const uint64_t patience = recipe_.evaluate.patience;
   stopped_early_ = patience > 0 && without_gain_ >= patience && step_ > 0;
@@ -357,7 +348,7 @@ nn::SaveOptions Session::save_options() const {
   for (const int64_t dim : recipe_.matryoshka.dims) {
     out.matryoshka_dims.push_back(static_cast<size_t>(dim));
   }
-  for (const auto &prompt : recipe_.save.prompts) {
+  for (const auto& prompt : recipe_.save.prompts) {
     const size_t equals = prompt.find('=');
     if (equals == std::string::npos) {
       throw_error(ErrorKind::usage, "save.prompts", "{} is not NAME=TEXT", quote(prompt));
@@ -371,13 +362,13 @@ nn::SaveOptions Session::save_options() const {
   return out;
 }
 
-void Session::save(const fs::path &folder) {
+void Session::save(const fs::path& folder) {
   model_->save(folder, save_options(), optimizer_->averages());
 }
 
 }  // namespace
 
-SessionResult run_session(SessionOptions options, const SessionEvents &events) {
+SessionResult run_session(SessionOptions options, const SessionEvents& events) {
   Session session(std::move(options), events);
   return session.run();
 }

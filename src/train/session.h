@@ -1,11 +1,9 @@
-// One training run from recipe to model folder: sources opened, batches drawn,
-// steps taken, dev scores asked for, checkpoints written, and the same result
-// whether it was stopped on the way or not. Evaluation comes in as a callback;
-// nothing is printed.
+// One training run from recipe to model folder: sources opened, batches drawn, steps taken, dev
+// scores asked for, checkpoints written, and the same result whether it was stopped on the way or
+// not. Evaluation comes in as a callback; nothing is printed.
 //
-// Files below `out`: model/ (the result: a sentence-transformers folder),
-// checkpoint.safetensors, log.jsonl, events.out.tfevents.*, data/ (the sources'
-// records), best/ (while it runs).
+// Files below `out`: model/ (the result: a sentence-transformers folder), checkpoint.safetensors,
+// log.jsonl, events.out.tfevents.*, data/ (the sources' records), best/ (while it runs).
 #pragma once
 
 #include <cstdint>
@@ -46,8 +44,7 @@ struct StepReport {
 
 struct DevScores {
   std::map<std::string, double> tasks;  // main scores, 0..1
-  std::optional<double> main,
-      general;  // means over [evaluate] tasks and general
+  std::optional<double> main, general;  // means over [evaluate] tasks and general
 };
 struct ScoreReport {
   uint64_t step = 0;
@@ -56,11 +53,11 @@ struct ScoreReport {
 };
 
 struct SessionEvents {
-  std::function<void(const StepReport &)> on_step;
-  std::function<void(const ScoreReport &)> on_scores;
-  std::function<void(const std::string &)> warn;  // one line of words
-  std::function<DevScores(Encoder &)> evaluate;   // empty: no evaluation
-  ProgressSink progress;                          // of reading sources
+  std::function<void(const StepReport&)> on_step;
+  std::function<void(const ScoreReport&)> on_scores;
+  std::function<void(const std::string&)> warn;  // one line of words
+  std::function<DevScores(Encoder&)> evaluate;   // empty: no evaluation
+  ProgressSink progress;                         // of reading sources
 };
 
 struct SourceReport {
@@ -82,10 +79,10 @@ struct SessionResult {
   double seconds = 0;
 };
 
-// Errors: those of recipes, sources and models; usage (a run without negatives,
-// a checkpoint of another recipe, an `out` that holds another run); bad_format
-// (a loss without the fields it needs); internal numbers that are not finite:
-// usage, naming the rows; interrupted (a checkpoint is written first).
-SessionResult run_session(SessionOptions options, const SessionEvents &events);
+// Errors: those of recipes, sources and models; usage (a run without negatives, a checkpoint of
+// another recipe, an `out` that holds another run); bad_format (a loss without the fields it
+// needs); internal numbers that are not finite: usage, naming the rows; interrupted (a checkpoint
+// is written first).
+SessionResult run_session(SessionOptions options, const SessionEvents& events);
 
 }  // namespace akin::train

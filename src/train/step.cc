@@ -10,14 +10,14 @@
 namespace akin::train {
 namespace {
 
-at::Tensor from_floats(const std::vector<float> &values, at::IntArrayRef shape,
-                       const at::Device &device) {
+at::Tensor from_floats(const std::vector<float>& values, at::IntArrayRef shape,
+                       const at::Device& device) {
   if (values.empty()) return {};
-  return at::from_blob(const_cast<float *>(values.data()), shape, at::kFloat).clone().to(device);
+  return at::from_blob(const_cast<float*>(values.data()), shape, at::kFloat).clone().to(device);
 }
 
 // What of a batch does not depend on the model.
-loss::LossInput fixed_input(const data::TrainBatch &batch, const at::Device &device) {
+loss::LossInput fixed_input(const data::TrainBatch& batch, const at::Device& device) {
   loss::LossInput out;
   const auto rows = static_cast<int64_t>(batch.rows);
   const auto negatives = static_cast<int64_t>(batch.negatives);
@@ -25,7 +25,7 @@ loss::LossInput fixed_input(const data::TrainBatch &batch, const at::Device &dev
   out.scores = from_floats(batch.scores, {rows, 1 + negatives}, device);
   const auto texts = static_cast<int64_t>(batch.text_ids.size());
   const at::Tensor ids =
-      at::from_blob(const_cast<int64_t *>(batch.text_ids.data()), {texts}, at::kLong)
+      at::from_blob(const_cast<int64_t*>(batch.text_ids.data()), {texts}, at::kLong)
           .clone()
           .to(device);
   out.query_ids = ids.narrow(0, 0, rows);
@@ -36,8 +36,8 @@ loss::LossInput fixed_input(const data::TrainBatch &batch, const at::Device &dev
   return out;
 }
 
-loss::LossInput with_vectors(loss::LossInput in, const at::Tensor &vectors,
-                             const data::TrainBatch &batch) {
+loss::LossInput with_vectors(loss::LossInput in, const at::Tensor& vectors,
+                             const data::TrainBatch& batch) {
   const auto rows = static_cast<int64_t>(batch.rows);
   const auto negatives = static_cast<int64_t>(batch.negatives);
   in.queries = vectors.narrow(0, 0, rows);
@@ -49,20 +49,19 @@ loss::LossInput with_vectors(loss::LossInput in, const at::Tensor &vectors,
   return in;
 }
 
-// The rows whose texts have vectors that are not finite; all rows when every
-// vector is.
-std::string offending_rows(nn::TextModel &model, const data::TrainBatch &batch) {
+// The rows whose texts have vectors that are not finite; all rows when every vector is.
+std::string offending_rows(nn::TextModel& model, const data::TrainBatch& batch) {
   const at::NoGradGuard no_graph;
   const at::Tensor vectors = model.embed(batch.texts, {});
   const at::Tensor good = at::isfinite(vectors).all(1).to(at::kCPU).contiguous();
-  const bool *finite = good.data_ptr<bool>();
+  const bool* finite = good.data_ptr<bool>();
   std::string out;
   size_t shown = 0;
   for (size_t text = 0; text < batch.texts.size() && shown < 3; ++text) {
     if (finite[text]) continue;
     const size_t row =
         text < 2 * batch.rows ? text % batch.rows : (text - 2 * batch.rows) / batch.negatives;
-    const auto &record = batch.records.at(row);
+    const auto& record = batch.records.at(row);
     out += fmt::format("\n  row {} of {}: {}", record.row, quote(record.source),
                        quote(record.query, 120));
     ++shown;
@@ -76,23 +75,22 @@ std::string offending_rows(nn::TextModel &model, const data::TrainBatch &batch) 
   return out;
 }
 
-[[noreturn]] void refuse(std::string_view what, double value, nn::TextModel &model,
-                         const data::TrainBatch &batch, const StepOptions &options) {
+[[noreturn]] void refuse(std::string_view what, double value, nn::TextModel& model,
+                         const data::TrainBatch& batch, const StepOptions& options) {
   throw_error(ErrorKind::usage, fmt::format("step {}", batch.number + 1),
-              "the {} is {} at a learning rate of {:.3g}; the weights are as they were "
-              "before this "
+              "the {} is {} at a learning rate of {:.3g}; the weights are as they were before this "
               "step. A lower learning rate, more warm-up or clipping usually help; {}",
               what, value, options.learning_rate, offending_rows(model, batch));
 }
 
 }  // namespace
 
-TokenBatch slice(const TokenBatch &all, size_t begin, size_t end) {
+TokenBatch slice(const TokenBatch& all, size_t begin, size_t end) {
   TokenBatch out;
   const uint32_t first = all.offsets[begin];
   out.ids.assign(all.ids.begin() + first, all.ids.begin() + all.offsets[end]);
   for (size_t b = begin; b < end; ++b) out.offsets.push_back(all.offsets[b + 1] - first);
-  const auto piece = [&](const auto &from, auto &to) {
+  const auto piece = [&](const auto& from, auto& to) {
     if (from.empty()) return;
     to.assign(from.begin() + static_cast<std::ptrdiff_t>(begin),
               from.begin() + static_cast<std::ptrdiff_t>(end));
@@ -102,11 +100,11 @@ TokenBatch slice(const TokenBatch &all, size_t begin, size_t end) {
   return out;
 }
 
-void embed_twice(data::TrainBatch &batch) {
-  TokenBatch &texts = batch.texts;
+void embed_twice(data::TrainBatch& batch) {
+  TokenBatch& texts = batch.texts;
   const size_t rows = texts.size();
   const auto tokens = static_cast<uint32_t>(texts.tokens());
-  const auto repeat = [](auto &values) {
+  const auto repeat = [](auto& values) {
     values.reserve(2 * values.size());
     values.insert(values.end(), values.begin(), values.end());
   };
@@ -118,10 +116,10 @@ void embed_twice(data::TrainBatch &batch) {
   batch.has_documents = true;
 }
 
-StepOutcome take_step(nn::TextModel &model, const data::TrainBatch &batch, const loss::Loss &loss,
-                      AdamW &optimizer, const StepOptions &options) {
+StepOutcome take_step(nn::TextModel& model, const data::TrainBatch& batch, const loss::Loss& loss,
+                      AdamW& optimizer, const StepOptions& options) {
   const loss::LossInput fixed = fixed_input(batch, model.device());
-  const auto loss_of = [&](const at::Tensor &vectors) {
+  const auto loss_of = [&](const at::Tensor& vectors) {
     return loss.forward(with_vectors(fixed, vectors, batch));
   };
   loss::LossOutput out;

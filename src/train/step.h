@@ -1,5 +1,5 @@
-// One optimizer step: batch to vectors, vectors to loss, loss to gradients,
-// gradients to weights. Internal to train/.
+// One optimizer step: batch to vectors, vectors to loss, loss to gradients, gradients to weights.
+// Internal to train/.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ struct StepOptions {
   uint64_t dropout_seed = 0;
   double learning_rate = 0;
   size_t grad_cache = 0;  // texts whose activations are kept at a time; 0: all
-  Ewc *ewc = nullptr;     // adds its penalty to the loss
+  Ewc* ewc = nullptr;     // adds its penalty to the loss
 };
 
 struct StepOutcome {
@@ -26,15 +26,15 @@ struct StepOutcome {
 };
 
 // Texts [begin, end) of a batch as a batch of their own.
-TokenBatch slice(const TokenBatch &all, size_t begin, size_t end);
+TokenBatch slice(const TokenBatch& all, size_t begin, size_t end);
 
-// A batch of single texts with every text a second time, as its own document:
-// two dropout masks make two vectors of it (SimCSE).
-void embed_twice(data::TrainBatch &batch);
+// A batch of single texts with every text a second time, as its own document: two dropout masks
+// make two vectors of it (SimCSE).
+void embed_twice(data::TrainBatch& batch);
 
-// Errors: usage, naming rows of the batch, when the loss or the gradient is not
-// finite; the weights are then unchanged.
-StepOutcome take_step(nn::TextModel &model, const data::TrainBatch &batch, const loss::Loss &loss,
-                      AdamW &optimizer, const StepOptions &options);
+// Errors: usage, naming rows of the batch, when the loss or the gradient is not finite; the weights
+// are then unchanged.
+StepOutcome take_step(nn::TextModel& model, const data::TrainBatch& batch, const loss::Loss& loss,
+                      AdamW& optimizer, const StepOptions& options);
 
 }  // namespace akin::train
