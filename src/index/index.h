@@ -2,8 +2,9 @@
 // beside it, words for BM25, optionally a graph. Embeds nothing: vectors come from the caller,
 // whose model must have the fingerprint that the index was made with.
 //
-// A folder: index.db (SQLite, WAL), vectors.*, codes.*, graph.hnsw. What add() and remove() have
-// acknowledged is there after a crash at any moment; what they have not is gone as a whole.
+// A folder: index.db (SQLite, WAL), index.lock, and vectors-<n>/ with vectors.*, codes.* and
+// graph.hnsw; compacting writes the next n and then names it in index.db. What add() and remove()
+// have acknowledged is there after a crash at any moment; what they have not is gone as a whole.
 #pragma once
 
 #include <cstddef>
@@ -25,9 +26,10 @@ namespace akin::index {
 
 struct IndexSpec {
   VectorStoreSpec vectors;
-  std::string model;        // name, for people
-  std::string fingerprint;  // EncoderInfo::fingerprint; "" = not checked
-  std::string similarity = "cosine";
+  std::string model;                  // name, for people
+  std::string model_source;           // what opens it again: a folder or a name; may be empty
+  std::string fingerprint;            // EncoderInfo::fingerprint; "" = not checked
+  std::string similarity = "cosine";  // or dot. cosine: vectors are kept at unit length
   std::string document_prompt;  // literal prompt that documents were embedded with, and the LoRA
   std::string document_task;    // task: search needs its counterpart
   bool graph = false;
@@ -49,14 +51,14 @@ std::span<const std::string_view> choices(Method);
 struct SearchOptions {
   size_t k = 10;
   Mode mode = Mode::vector;
-  Method method =
-      Method::automatic;         // graph when there is one, else funnel when codes are, else exact
-  std::optional<CodeSpec> code;  // of Method::exact; none: the full vectors
-  std::vector<FunnelStage> stages;  // of Method::funnel; empty: funnel_schedule()
-  size_t breadth = 0;               // of Method::graph; 0: max(64, 2 k)
-  std::string filter;               // see filter.h; empty: none
-  size_t candidates = 0;            // of each list that hybrid joins; 0: max(100, 4 k)
-  double fusion_constant = 60;      // RRF: sum 1 / (constant + rank)
+  Method method = Method::automatic;  // graph when there is one, else funnel when codes are, else
+                                      // exact; exact where few rows may be answers
+  std::optional<CodeSpec> code;       // of Method::exact; none: the full vectors
+  std::vector<FunnelStage> stages;    // of Method::funnel; empty: funnel_schedule()
+  size_t breadth = 0;                 // of Method::graph; 0: max(64, 2 k)
+  std::string filter;                 // see filter.h; empty: none
+  size_t candidates = 0;              // of each list that hybrid joins; 0: max(100, 4 k)
+  double fusion_constant = 60;        // RRF: sum 1 / (constant + rank)
 };
 
 struct SearchHit {
@@ -94,8 +96,12 @@ class Index {
   // Returns how many were there.
   virtual size_t remove(std::span<const std::string> ids) = 0;
   virtual std::optional<Document> get(std::string_view id) const = 0;
-  // Rewrites the files without removed rows. Interruptible; a crash leaves the old ones.
+  // Rewrites the files without removed rows and brings the graph up to date. Interruptible; a crash
+  // leaves the old ones.
   virtual void compact(const ProgressSink& progress) = 0;
+  // Adds the rows that the graph lacks and saves it; does nothing when the spec has none. Until
+  // then they are found all the same, by looking at each.
+  virtual void update_graph(const ProgressSink& progress) = 0;
 
   // text: for words and hybrid; vector: for vector and hybrid (may be empty otherwise).
   // Thread-safe.
