@@ -1,0 +1,75 @@
+#include "cli/index_model.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/error.h"
+
+namespace akin::cli {
+namespace {
+
+// Dims and normalisation are the index's.
+EncodeFlags with_shape(const index::Index& index, EncodeFlags flags) {
+  const auto& spec = index.spec();
+  if (flags.dims != 0 && flags.dims != spec.vectors.dims) {
+    throw_error(ErrorKind::usage, "--dims", "is {}, the index has vectors of {}", flags.dims,
+                spec.vectors.dims);
+  }
+  flags.dims = spec.vectors.dims;
+  flags.allow_any_dims = true;  // checked when the index was made
+  flags.normalize = spec.similarity == "cosine";
+  return flags;
+}
+
+}  // namespace
+
+std::string model_source(const std::string& model) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(model, error)) return model;
+  const auto absolute = std::filesystem::weakly_canonical(model, error);
+  return error ? model : absolute.string();
+}
+
+std::unique_ptr<Encoder> open_index_model(const index::Index& index, ModelOptions model,
+                                          bool allow_mismatch) {
+  const auto& spec = index.spec();
+  if (model.model.empty()) model.model = spec.model_source;
+  auto encoder = load_encoder(model);
+  if (!allow_mismatch) index.check_model(encoder->info().name, encoder->info().fingerprint);
+  if (encoder->info().dim < spec.vectors.dims) {
+    throw_error(ErrorKind::usage, "--model", "{} has vectors of {} dims, the index of {}",
+                quote(encoder->info().name), encoder->info().dim, spec.vectors.dims);
+  }
+  return encoder;
+}
+
+EncodeOptions index_query_options(const index::Index& index, const EncodeFlags& flags,
+                                  const EncoderInfo& info, Context& context) {
+  EncodeFlags asked = with_shape(index, flags);
+  const std::string& task = index.spec().document_task;
+  if (asked.task.empty() && !task.empty()) {
+    asked.task = task == "retrieval.passage" ? "retrieval.query" : task;
+  }
+  return encode_options(asked, Side::query, info, context);
+}
+
+EncodeOptions index_document_options(const index::Index& index, const EncodeFlags& flags,
+                                     const EncoderInfo& info, Context& context) {
+  const auto& spec = index.spec();
+  EncodeFlags asked = with_shape(index, flags);
+  const bool chosen = asked.prompt.has_value() || !asked.prompt_name.empty();
+  if (!chosen) asked.prompt = spec.document_prompt;
+  if (asked.task.empty()) asked.task = spec.document_task;
+  const auto options = encode_options(asked, Side::document, info, context);
+  if (resolve_prompt(info, options) != spec.document_prompt) {
+    throw_error(ErrorKind::usage, "--prompt", "is {}, the documents in the index had {}",
+                quote(resolve_prompt(info, options)), quote(spec.document_prompt));
+  }
+  if (options.task != spec.document_task) {
+    throw_error(ErrorKind::usage, "--task", "is {}, the documents in the index had {}",
+                quote(options.task), quote(spec.document_task));
+  }
+  return options;
+}
+
+}  // namespace akin::cli
