@@ -3,11 +3,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
-#include <cstring>
 #include <functional>
 #include <utility>
 
 #include "base/error.h"
+#include "store/float_bytes.h"
 
 namespace akin::nn {
 namespace {
@@ -17,28 +17,6 @@ using TensorTable = std::map<std::string, Tensor, std::less<>>;
 std::span<const float> floats(const at::Tensor& value) {
   AKIN_CHECK(value.is_cpu() && value.scalar_type() == at::kFloat && value.is_contiguous());
   return {value.data_ptr<float>(), static_cast<size_t>(value.numel())};
-}
-
-void append(std::vector<std::byte>& out, std::span<const float> values, DType dtype) {
-  const size_t begin = out.size(), width = dtype_size_bytes(dtype);
-  out.resize(begin + values.size() * width);
-  if (dtype == DType::f32) {
-    std::memcpy(out.data() + begin, values.data(), values.size() * width);
-    return;
-  }
-  for (size_t i = 0; i < values.size(); ++i) {
-    const float value = values[i];
-    uint16_t bits = 0;
-    if (dtype == DType::f16) {
-      bits = float_to_half(value);
-    } else {
-      uint32_t word = 0;
-      std::memcpy(&word, &value, sizeof(word));
-      const uint32_t rounded = word + 0x7FFFU + ((word >> 16) & 1U);
-      bits = static_cast<uint16_t>((value == value ? rounded : (word | 0x400000U)) >> 16);
-    }
-    std::memcpy(out.data() + begin + i * width, &bits, width);
-  }
 }
 
 // A checkpoint tensor in parts, which follow each other as their bytes do in the file.
@@ -98,7 +76,7 @@ void write_body_weights(const std::filesystem::path& path, const ModelParts& par
     check_whole(source, group, weights, shaped.elements());
     std::vector<std::byte>& buffer = bytes[source];
     for (const auto& [position, name] : group.parts)
-      append(buffer, floats(tensor_at(values, name)), dtype);
+      store::append_floats(buffer, floats(tensor_at(values, name)), dtype);
     out[source] = {dtype, shaped.shape, buffer};
   }
   for (const auto& [name, tensor] : old) {
@@ -122,7 +100,7 @@ void write_dense_weights(const std::filesystem::path& path, size_t index,
     const at::Tensor value = tensor_or_none(values, base + std::string(ours));
     if (!value.defined()) continue;
     std::vector<std::byte>& buffer = bytes[std::string(theirs)];
-    append(buffer, floats(value), dtype);
+    store::append_floats(buffer, floats(value), dtype);
     out[std::string(theirs)] = {dtype, value.sizes().vec(), buffer};
   }
   store::write_safetensors(path, out);
