@@ -134,7 +134,7 @@ std::optional<JsonElement> BodyObject::find(std::string_view key) const {
 
 JsonElement BodyObject::need(std::string_view key) const {
   const auto element = find(key);
-  if (!element) throw_error(ErrorKind::usage, path(key), "`{}` is required", key);
+  if (!element) throw_error(ErrorKind::usage, path(key), "`{}` is required", path(key));
   return *element;
 }
 

@@ -26,7 +26,7 @@ HttpResponse error(const Error& error, const HttpRequest&) {
   HttpResponse response;
   response.status = info.http_status;
   response.body = R"({"error":{"message":)";
-  append_json(response.body, error.what());
+  append_json(response.body, error_text(error));
   append_key(response.body, "type");
   append_json(response.body, info.name);
   append_key(response.body, "param");

@@ -15,9 +15,19 @@ HttpRequest request_head(const HttpRequest& request) {
   return {request.method, request.path, request.query, request.headers, {}};
 }
 
+std::string error_text(const Error& error) {
+  if (error.message().starts_with('`')) return error.message();
+  std::string text = error.what();
+  if (error.kind() == ErrorKind::too_long) text.resize(std::min(text.find(';'), text.size()));
+  return text;
+}
+
 HttpResponse json_response(std::string body, const Usage& usage) {
   HttpResponse response;
   response.body = std::move(body);
+  if (usage.tokens > 0) {
+    response.headers.emplace_back("x-compute-tokens", std::to_string(usage.tokens));
+  }
   if (usage.truncated_inputs > 0) {
     response.headers.emplace_back("x-akin-truncated-inputs",
                                   std::to_string(usage.truncated_inputs));

@@ -42,7 +42,12 @@ std::function<void(Outcome<T>)> answer(const HttpRequest& request, ErrorPrinter 
   };
 }
 
-// 200 with a JSON body, and x-akin-truncated-inputs when something was cut.
+// An error in words for a client: its place in front unless the message names it itself, and
+// without advice that is for the command line.
+std::string error_text(const Error& error);
+
+// 200 with a JSON body; x-compute-tokens, which the server's log reads, too; and
+// x-akin-truncated-inputs when something was cut.
 HttpResponse json_response(std::string body, const Usage& usage = {});
 
 // true: cut at the end; false: refuse; absent: as the server says.

@@ -28,7 +28,7 @@ HttpResponse error(const Error& error, const HttpRequest&) {
   HttpResponse response;
   response.status = error_kind_info(error.kind()).http_status;
   response.body = R"({"message":)";
-  append_json(response.body, error.what());
+  append_json(response.body, error_text(error));
   response.body += '}';
   return response;
 }

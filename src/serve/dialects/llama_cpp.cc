@@ -15,7 +15,7 @@ HttpResponse error(const Error& error, const HttpRequest&) {
   HttpResponse response;
   response.status = info.http_status == 422 ? 400 : info.http_status;
   response.body = fmt::format(R"({{"error":{{"code":{},"message":)", response.status);
-  append_json(response.body, error.what());
+  append_json(response.body, error_text(error));
   response.body += R"(,"type":)";
   append_json(response.body, info.openai_type);
   response.body += "}}";

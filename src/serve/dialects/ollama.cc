@@ -26,7 +26,8 @@ HttpResponse error(const Error& error, const HttpRequest&) {
   const int status = error_kind_info(error.kind()).http_status;
   response.status = status == 422 ? 400 : status;
   response.body = R"({"error":)";
-  append_json(response.body, error.what());
+  append_json(response.body, (error.kind() == ErrorKind::not_found ? "model not found: " : "") +
+                                 error_text(error));
   response.body += '}';
   return response;
 }

@@ -135,7 +135,7 @@ HttpResponse error(const Error& error, const HttpRequest&) {
   }
   std::string& out = response.body;
   out += R"({"error":{"message":)";
-  append_json(out, error.what());
+  append_json(out, error_text(error));
   out += R"(,"type":)";
   append_json(out,
               error.kind() == ErrorKind::not_found ? "invalid_request_error" : info.openai_type);

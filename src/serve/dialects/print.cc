@@ -33,16 +33,15 @@ char* write_float(char* to, float value) {
   return fmt::format_to(to, FMT_COMPILE("{}"), value);
 }
 
-int quantize(float value, float scale) {
-  return static_cast<int>(std::lrint(std::clamp(value * scale, -128.0F, 127.0F)));
+int quantize(float value) {
+  return static_cast<int>(std::lrint(std::clamp(value * 127.0F, -127.0F, 127.0F)));
 }
 
 void append_bytes(std::string& out, std::span<const float> x, bool is_signed) {
-  const float scale = 127.0F * std::sqrt(static_cast<float>(x.size())) / 8.0F;
   out += '[';
   for (size_t i = 0; i < x.size(); ++i) {
     if (i > 0) out += ',';
-    const int value = std::isfinite(x[i]) ? quantize(x[i], scale) : 0;
+    const int value = std::isfinite(x[i]) ? quantize(x[i]) : 0;
     fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}"), is_signed ? value : value + 128);
   }
   out += ']';

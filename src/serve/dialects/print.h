@@ -21,9 +21,7 @@ void append_uint(std::string& out, uint64_t value);
 // One vector in one form. Shapes: x [E].
 //   floats   [0.1,-2]
 //   base64   "...": little-endian f32
-//   int8     round(x * 127 * sqrt(E) / 8), clamped to [-128, 127]: one scale for all vectors of a
-//            length, so that dot products rank as they do in f32; a component of a unit vector
-//            reaches the end at 8 / sqrt(E)
+//   int8     round(127 x), clamped to [-127, 127]: of unit vectors, as akin embed writes them
 //   uint8    int8 + 128
 //   ubinary  bits x > 0, eight a byte, first one highest, the last byte filled with zeros
 //   binary   ubinary - 128, as sentence-transformers writes it

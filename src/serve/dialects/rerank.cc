@@ -34,11 +34,11 @@ HttpResponse error(const Error& error, const HttpRequest&) {
   response.status = info.http_status;
   std::string& out = response.body;  // Jina reads detail, Cohere message, llama.cpp error
   out += R"({"message":)";
-  append_json(out, error.what());
+  append_json(out, error_text(error));
   out += R"(,"detail":)";
-  append_json(out, error.what());
+  append_json(out, error_text(error));
   out += fmt::format(R"(,"error":{{"code":{},"message":)", response.status);
-  append_json(out, error.what());
+  append_json(out, error_text(error));
   out += R"(,"type":)";
   append_json(out, info.openai_type);
   out += "}}";

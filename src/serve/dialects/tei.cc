@@ -32,7 +32,6 @@ HttpResponse with_headers(std::string body, const Usage& usage, const Timing& ti
   response.headers.emplace_back("x-compute-type", "cpu");
   add("x-compute-time", milliseconds(timing.total));
   add("x-compute-characters", usage.characters);
-  add("x-compute-tokens", usage.tokens);
   add("x-total-time", milliseconds(timing.total));
   add("x-tokenization-time", milliseconds(timing.tokenization));
   add("x-queue-time", milliseconds(timing.queue));
@@ -252,6 +251,19 @@ constexpr Route kRoutes[] = {{"GET", "/info", info},
                              {"POST", "/", tei_any},
                              {"POST", "/invocations", tei_any}};
 
+// "<n> tokens ..., model limit <m>" in the words that clients of the original look for.
+std::string too_long_text(const Error& error) {
+  constexpr std::string_view kLimit = "limit ";
+  const std::string& message = error.message();
+  const size_t limit = message.find(kLimit);
+  if (limit == std::string::npos) return error_text(error);
+  const auto number = [&](size_t begin) {
+    return message.substr(begin, message.find_first_not_of("0123456789", begin) - begin);
+  };
+  return fmt::format("`inputs` must have less than {} tokens. Given: {}",
+                     number(limit + kLimit.size()), number(0));
+}
+
 }  // namespace
 
 HttpResponse tei_error(const Error& error, const HttpRequest& request) {
@@ -264,22 +276,22 @@ HttpResponse tei_error(const Error& error, const HttpRequest& request) {
   switch (error.kind()) {
     case ErrorKind::overloaded:
       response.status = 429;
-      message = fmt::format("Model is overloaded: {}", error.what());
+      message = fmt::format("Model is overloaded: {}", error_text(error));
       break;
     case ErrorKind::interrupted:
       response.status = 503;
       type = "Unhealthy";
-      message = error.what();
+      message = error_text(error);
       break;
     case ErrorKind::io:
     case ErrorKind::device:
     case ErrorKind::internal:
       response.status = 424;
-      message = fmt::format("Backend error: {}", error.what());
+      message = fmt::format("Backend error: {}", error_text(error));
       break;
     default:
       response.status = 422;
-      message = error.what();
+      message = error.kind() == ErrorKind::too_long ? too_long_text(error) : error_text(error);
       if (error.where().empty() && message.ends_with("cannot be empty")) {
         response.status = 400;
         type = "Empty";

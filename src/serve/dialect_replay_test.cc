@@ -1,0 +1,164 @@
+// Replays tests/http/pairs/*.json, recorded requests and answers of every dialect, errors
+// included, against the dialects over a service with fixed rules (dialects/fake_service.h).
+// With AKIN_RECORD=1 in the environment the answers are written instead of compared: read the
+// difference before committing it.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "serve/dialect.h"
+#include "serve/dialects/fake_service.h"
+
+namespace akin::serve {
+namespace {
+
+using nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+const fs::path kFolder = "tests/http/pairs";
+
+std::string unhex(const std::string& hex) {
+  std::string out;
+  for (size_t i = 0; i + 1 < hex.size(); i += 2)
+    out += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  return out;
+}
+
+std::pair<const Dialect*, const Route*> find_route(const HttpRequest& request) {
+  for (const Dialect* dialect : dialects()) {
+    for (const Route& route : dialect->routes) {
+      const bool below = route.path.ends_with("/*") &&
+                         request.path.starts_with(route.path.substr(0, route.path.size() - 1));
+      if (route.method == request.method && (below || route.path == request.path))
+        return {dialect, &route};
+    }
+  }
+  return {};
+}
+
+HttpResponse send(const HttpRequest& request) {
+  FakeService service;
+  Call call;
+  call.request_id = "request-1";
+  const auto [dialect, route] = find_route(request);
+  HttpResponse out;
+  if (route == nullptr) {
+    out.status = 404;
+    return out;
+  }
+  size_t replies = 0;
+  try {
+    route->handle(service, request, call, [&](HttpResponse response) {
+      out = std::move(response);
+      ++replies;
+    });
+    EXPECT_EQ(replies, 1U) << request.path;
+  } catch (const Error& error) {
+    EXPECT_EQ(replies, 0U) << request.path;
+    out = dialect->error(error, request);
+  }
+  return out;
+}
+
+HttpRequest read_request(const ordered_json& json) {
+  HttpRequest request;
+  request.method = json["method"];
+  request.path = json["path"];
+  const ordered_json& body = json["body"];
+  if (body.is_string()) {
+    request.body = body;
+  } else if (body.is_object() && body.contains("hex")) {
+    request.body = unhex(body["hex"]);
+  } else if (!body.is_null()) {
+    request.body = body.dump();
+  }
+  return request;
+}
+
+ordered_json print_response(const HttpResponse& response) {
+  ordered_json out;
+  out["status"] = response.status;
+  for (const auto& [name, value] : response.headers) {
+    if (name.starts_with("x-")) out["headers"][name] = value;
+  }
+  if (!response.body.starts_with('<')) out["body"] = ordered_json::parse(response.body);
+  if (out["body"].is_object() && out["body"].contains("version")) out["body"]["version"] = "akin's";
+  return out;
+}
+
+TEST(DialectReplay, RecordedPairs) {
+  const bool record = std::getenv("AKIN_RECORD") != nullptr;
+  size_t pairs = 0, errors = 0;
+  for (const auto& entry : fs::directory_iterator(kFolder)) {
+    SCOPED_TRACE(entry.path().filename().string());
+    auto file = ordered_json::parse(read_file(entry.path()));
+    for (ordered_json& pair : file["pairs"]) {
+      SCOPED_TRACE(pair["name"].get<std::string>());
+      const ordered_json got = print_response(send(read_request(pair["request"])));
+      ++pairs;
+      errors += got["status"] != 200 ? 1 : 0;
+      if (record) {
+        pair["response"] = got;
+      } else {
+        EXPECT_EQ(got, pair["response"]) << got.dump();
+      }
+    }
+    if (record) write_file(entry.path(), file.dump(1) + "\n");
+  }
+  EXPECT_GT(pairs, 100U);
+  EXPECT_GT(errors, 40U);
+}
+
+TEST(DialectReplay, NoTwoDialectsShareARoute) {
+  std::vector<std::string> routes;
+  for (const Dialect* dialect : dialects()) {
+    for (const Route& route : dialect->routes)
+      routes.push_back(std::string(route.method) + " " + std::string(route.path));
+  }
+  std::sort(routes.begin(), routes.end());
+  EXPECT_EQ(std::adjacent_find(routes.begin(), routes.end()), routes.end());
+}
+
+// Every field of every POST pair in turn replaced by values of every other type: an answer or an
+// error of the client's, never one of the server's, and always JSON.
+TEST(DialectReplay, WrongTypesInEveryField) {
+  const std::vector<ordered_json> values = {nullptr,
+                                            true,
+                                            7,
+                                            -1,
+                                            1.5,
+                                            1e300,
+                                            "",
+                                            "word",
+                                            ordered_json::array(),
+                                            {1, 2},
+                                            {"a", nullptr},
+                                            ordered_json::object(),
+                                            {{"a", ordered_json::array({1})}}};
+  size_t sent = 0;
+  for (const auto& entry : fs::directory_iterator(kFolder)) {
+    const auto file = ordered_json::parse(read_file(entry.path()));
+    for (const ordered_json& pair : file["pairs"]) {
+      const ordered_json& body = pair["request"]["body"];
+      if (!body.is_object() || pair["response"]["status"] != 200) continue;
+      for (const auto& [key, old] : body.items()) {
+        for (const ordered_json& value : values) {
+          ordered_json changed = pair["request"];
+          changed["body"][key] = value;
+          const HttpResponse response = send(read_request(changed));
+          ++sent;
+          EXPECT_TRUE(response.status == 200 || (response.status >= 400 && response.status < 500))
+              << response.status << changed.dump() << response.body;
+          EXPECT_TRUE(ordered_json::accept(response.body)) << response.body;
+        }
+      }
+    }
+  }
+  EXPECT_GT(sent, 1000U);
+}
+
+}  // namespace
+}  // namespace akin::serve
