@@ -118,12 +118,9 @@ void int8_block(MatView<const int8_t> queries, const float* query_scales, const 
 
 // ---- binary
 
-template <class Rows>
-HWY_INLINE size_t differing_bits(const uint64_t* query, const Rows& rows, size_t i, size_t words) {
+HWY_INLINE size_t differing_bits(const uint64_t* query, const uint64_t* row, size_t words) {
   const DW d;
   const size_t lanes = hn::Lanes(d);
-  const auto* row = reinterpret_cast<const uint64_t*>(rows.row(i));
-  hwy::Prefetch(rows.ahead(i));
   auto sum = hn::Zero(d);
   size_t w = 0;
   for (; w + lanes <= words; w += lanes) {
@@ -139,14 +136,131 @@ HWY_INLINE size_t differing_bits(const uint64_t* query, const Rows& rows, size_t
   return count;
 }
 
+#if HWY_TARGET != HWY_SCALAR
+constexpr size_t kWords = HWY_MIN(HWY_MAX_BYTES, 64) / sizeof(uint64_t);  // of a vector
+using VW = hn::Vec<DW>;
+
+// kVectors vectors to one, each step adding neighbours: lane i becomes the sum of the i-th kVectors
+// lanes.
+template <size_t kVectors>
+HWY_INLINE VW add_neighbours(VW* v) {
+  const DW d;
+  for (size_t n = kVectors; n > 1; n /= 2) {
+    for (size_t i = 0; i < n / 2; ++i) {
+      v[i] = hn::Add(hn::ConcatEven(d, v[2 * i + 1], v[2 * i]),
+                     hn::ConcatOdd(d, v[2 * i + 1], v[2 * i]));
+    }
+  }
+  return v[0];
+}
+
+HWY_INLINE void store_scores(VW counts, float step, float* out) {
+  const hn::Rebind<float, DW> df;
+  const hn::Rebind<uint32_t, DW> du;
+  const auto bits = hn::BitCast(hn::RebindToSigned<decltype(du)>(), hn::TruncateTo(du, counts));
+  const auto share = hn::Mul(hn::Set(df, step), hn::ConvertTo(df, bits));
+  hn::StoreU(hn::Sub(hn::Set(df, 1.0F), share), df, out);
+}
+
+// As many rows in order as a vector has words, each of kRowWords words, a divisor of that.
+template <size_t kRowWords>
+HWY_INLINE void packed_rows(const uint64_t* query, const uint64_t* rows, size_t count, float step,
+                            float* out) {
+  const DW d;
+  HWY_ALIGN uint64_t repeated[kWords];
+  for (size_t w = 0; w < kWords; ++w) repeated[w] = query[w % kRowWords];
+  const VW q = hn::Load(d, repeated);
+  for (size_t i = 0; i < count; i += kWords) {
+    VW v[kRowWords];
+    for (size_t j = 0; j < kRowWords; ++j) {
+      const uint64_t* at = rows + i * kRowWords + j * kWords;
+      hwy::Prefetch(reinterpret_cast<const uint8_t*>(at) + kScanAheadBytes);
+      v[j] = hn::PopulationCount(hn::Xor(hn::LoadU(d, at), q));
+    }
+    store_scores(add_neighbours<kRowWords>(v), step, out + i);
+  }
+}
+
+// The first n < kWords words, zeros behind them; nothing behind them is read.
+HWY_INLINE VW load_part(const uint64_t* from, size_t n) {
+  const DW d;
+#if HWY_TARGET <= HWY_AVX2 && HWY_ARCH_X86
+  return hn::MaskedLoad(hn::FirstN(d, n), d, from);
+#else
+  HWY_ALIGN uint64_t buffer[kWords] = {};
+  for (size_t w = 0; w < n; ++w) buffer[w] = from[w];
+  return hn::Load(d, buffer);
+#endif
+}
+
+// As many rows as a vector has words, of any length.
+template <class Rows>
+HWY_INLINE void wide_rows(const uint64_t* query, const Rows& rows, size_t first, size_t words,
+                          float step, float* out) {
+  const DW d;
+  VW v[kWords];
+  const size_t whole = words / kWords * kWords, rest = words - whole;
+  for (size_t r = 0; r < kWords; ++r) {
+    const auto* row = reinterpret_cast<const uint64_t*>(rows.row(first + r));
+    const uint8_t* ahead = rows.ahead(first + r);
+    v[r] = hn::Zero(d);
+    hwy::Prefetch(ahead);
+    for (size_t w = 0; w < whole; w += kWords) {
+      hwy::Prefetch(ahead + w * sizeof(uint64_t));
+      const VW x = hn::Xor(hn::LoadU(d, row + w), hn::LoadU(d, query + w));
+      v[r] = hn::Add(v[r], hn::PopulationCount(x));
+    }
+    if (rest != 0) {
+      const VW x = hn::Xor(load_part(row + whole, rest), load_part(query + whole, rest));
+      v[r] = hn::Add(v[r], hn::PopulationCount(x));
+    }
+  }
+  store_scores(add_neighbours<kWords>(v), step, out + first);
+}
+
+// Returns how many rows it did: a multiple of kWords.
+HWY_INLINE size_t many_rows(const uint64_t* query, const RowsInOrder& rows, size_t count,
+                            size_t words, float step, float* out) {
+  const size_t n = count / kWords * kWords;
+  const auto* first = reinterpret_cast<const uint64_t*>(rows.base);
+  const bool packed = rows.stride == words * sizeof(uint64_t);
+  if (packed && words == 1) {
+    packed_rows<1>(query, first, n, step, out);
+  } else if (packed && words == 2) {
+    packed_rows<2>(query, first, n, step, out);
+  } else if (packed && words == 4 && kWords >= 4) {
+    packed_rows<HWY_MIN(4, kWords)>(query, first, n, step, out);
+  } else if (packed && words == 8 && kWords >= 8) {
+    packed_rows<HWY_MIN(8, kWords)>(query, first, n, step, out);
+  } else {
+    for (size_t i = 0; i < n; i += kWords) wide_rows(query, rows, i, words, step, out);
+  }
+  return n;
+}
+HWY_INLINE size_t many_rows(const uint64_t* query, const RowsByNumber& rows, size_t count,
+                            size_t words, float step, float* out) {
+  const size_t n = count / kWords * kWords;
+  for (size_t i = 0; i < n; i += kWords) wide_rows(query, rows, i, words, step, out);
+  return n;
+}
+#else
+template <class Rows>
+HWY_INLINE size_t many_rows(const uint64_t*, const Rows&, size_t, size_t, float, float*) {
+  return 0;
+}
+#endif
+
 void binary_block(MatView<const uint64_t> queries, size_t dims, const ScanRows& rows,
                   MatView<float> out) {
   const float step = 2.0F / static_cast<float>(dims);
+  const size_t words = queries.cols();
   with_rows(rows, [&](const auto& in) HWY_ATTR {
     for (size_t q = 0; q < queries.rows(); ++q) {
-      for (size_t i = 0; i < rows.count; ++i) {
-        const size_t bits = differing_bits(queries.row(q), in, i, queries.cols());
-        out(q, i) = 1.0F - step * static_cast<float>(bits);
+      const uint64_t* query = queries.row(q);
+      for (size_t i = many_rows(query, in, rows.count, words, step, out.row(q)); i < rows.count;
+           ++i) {
+        const auto* row = reinterpret_cast<const uint64_t*>(in.row(i));
+        out(q, i) = 1.0F - step * static_cast<float>(differing_bits(query, row, words));
       }
     }
   });
