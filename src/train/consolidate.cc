@@ -62,6 +62,7 @@ std::map<std::string, at::Tensor> values_of(nn::TextModel& model) {
 std::shared_ptr<nn::TextModel> open_finished(Recipe recipe, const fs::path& model) {
   recipe.model.open = model.string();
   recipe.model.pooling.clear();
+  recipe.model.position.clear();  // it has been done
   return open_model(recipe);
 }
 
@@ -113,7 +114,7 @@ void leave_importance(const Recipe& recipe, const Sources& sources, const fs::pa
 std::vector<MovementRow> report_movement(const Recipe& recipe, const fs::path& model,
                                          const fs::path& out, const Ewc* held) {
   if (recipe.model.open.empty()) return {};
-  const auto start = open_model(recipe);
+  const auto start = open_model(recipe, out);
   const auto finished = open_finished(recipe, model);
   const auto rows = movement(values_of(*start), values_of(*finished),
                              held == nullptr ? nullptr : &held->held(), recipe.ewc.lambda);

@@ -23,6 +23,7 @@ void Meters::add(const data::TrainBatch& batch, const StepOutcome& outcome, doub
     solved_ += outcome.solved;
     ++ranked_;
   }
+  for (const auto& [name, part] : outcome.parts) parts_[name] += part;
   auto& [sum, count] = source_loss_[batch.source];
   sum += outcome.loss;
   ++count;
@@ -48,6 +49,7 @@ StepReport Meters::report(uint64_t step, const TrainTable& train, double waited,
   out.seconds_left = static_cast<double>(train.steps - step) * seconds / batches;
   out.waited = (waited - waited_) / seconds;
   out.cut_texts = cut_;
+  for (const auto& [name, sum] : parts_) out.parts[name] = sum / batches;
   for (const auto& [source, sum] : source_loss_) {
     out.source_loss[sources[source].name] = sum.first / static_cast<double>(sum.second);
   }

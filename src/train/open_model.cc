@@ -2,9 +2,12 @@
 
 #include "base/error.h"
 #include "core/pooling_words.h"
+#include "nn/open_rotary.h"
 
 namespace akin::train {
 namespace {
+
+namespace fs = std::filesystem;
 
 nn::TextModelOptions model_options(const Recipe& recipe) {
   nn::TextModelOptions out;
@@ -22,16 +25,8 @@ nn::TextModelOptions model_options(const Recipe& recipe) {
   return out;
 }
 
-}  // namespace
-
-std::shared_ptr<nn::TextModel> open_model(const Recipe& recipe) {
+nn::ScratchSpec scratch_spec(const Recipe& recipe) {
   const ModelTable& table = recipe.model;
-  const nn::TextModelOptions options = model_options(recipe);
-  if (!table.open.empty()) {
-    model::LoadOptions load;
-    if (!table.pooling.empty()) load.pooling = pooling_from_words(table.pooling, "model.pooling");
-    return nn::TextModel::open(table.open, options, load);
-  }
   if (table.tokenizer.empty()) {
     throw_error(ErrorKind::usage, "model",
                 "neither a model to open nor a tokenizer for a new one; set model.open or "
@@ -50,7 +45,24 @@ std::shared_ptr<nn::TextModel> open_model(const Recipe& recipe) {
   spec.init_std = table.init_std;
   spec.seed = recipe.train.seed;
   spec.embeddings_from = table.embeddings_from;
-  return nn::TextModel::from_scratch(spec, options);
+  return spec;
+}
+
+}  // namespace
+
+std::shared_ptr<nn::TextModel> open_model(const Recipe& recipe, const fs::path& work) {
+  const ModelTable& table = recipe.model;
+  const nn::TextModelOptions options = model_options(recipe);
+  const nn::RotaryOptions rotary{table.max_tokens, table.rotary_base};
+  if (!table.open.empty()) {
+    model::LoadOptions load;
+    if (!table.pooling.empty()) load.pooling = pooling_from_words(table.pooling, "model.pooling");
+    if (table.position.empty()) return nn::TextModel::open(table.open, options, load);
+    return nn::open_rotary(table.open, work, rotary, options, load);
+  }
+  const nn::ScratchSpec spec = scratch_spec(recipe);
+  if (table.position.empty()) return nn::TextModel::from_scratch(spec, options);
+  return nn::make_rotary(spec, work, rotary, options);
 }
 
 void save_merged(const Recipe& recipe, const std::filesystem::path& model,

@@ -14,7 +14,9 @@
 namespace akin::train {
 
 // Errors: those of nn::TextModel; usage (neither a model to open nor a tokenizer for a new one).
-std::shared_ptr<nn::TextModel> open_model(const Recipe& recipe);
+// `work`: a folder for what a model with other positions starts from; empty: it has none.
+std::shared_ptr<nn::TextModel> open_model(const Recipe& recipe,
+                                          const std::filesystem::path& work = {});
 
 // merged/<task>/ below `out` for every task of [adapters], from the finished model.
 void save_merged(const Recipe& recipe, const std::filesystem::path& model,

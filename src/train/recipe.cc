@@ -109,6 +109,7 @@ void each_table(Recipe& recipe, const Visit& visit) {
   visit("save", describe_options(recipe.save));
   visit("adapters", describe_options(recipe.adapters));
   visit("ewc", describe_options(recipe.ewc));
+  visit("pretrain", describe_options(recipe.pretrain));
 }
 
 SourceTable read_source(const toml::table& table, const LossTable& common,
@@ -197,7 +198,7 @@ void apply_setting(Recipe& recipe, const std::string& setting) {
   if (!found) {
     throw_error(ErrorKind::usage, "--set",
                 "{} is not a table of a recipe; they are model, train, loss, matryoshka, mixture, "
-                "evaluate, save, adapters, ewc and source.NAME",
+                "evaluate, save, adapters, ewc, pretrain and source.NAME",
                 quote(table));
   }
 }
@@ -231,6 +232,14 @@ void check(const Recipe& recipe, const std::string& where) {
   check_range(where, "model.dropout", recipe.model.dropout, 0, 0.95, "from 0 to 0.95");
   check_range(where, "model.attention_dropout", recipe.model.attention_dropout, 0, 0.95,
               "from 0 to 0.95");
+  check_range(where, "pretrain.mask", recipe.pretrain.mask, 0, 0.95, "a share, from 0 to 0.95");
+  check_range(where, "pretrain.decoder_mask", recipe.pretrain.decoder_mask, 0, 0.95,
+              "a share, from 0 to 0.95");
+  check_range(where, "pretrain.bag_weight", recipe.pretrain.bag_weight, 0, 1e6, "0 or more");
+  if (!recipe.model.position.empty() && recipe.model.position != "rotary") {
+    throw_error(ErrorKind::usage, where, "model.position is {}, expected rotary or nothing",
+                quote(recipe.model.position));
+  }
   if (recipe.sources.empty()) {
     throw_error(ErrorKind::bad_format, where, "no [[source]]: there is nothing to train on");
   }

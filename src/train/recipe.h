@@ -14,6 +14,7 @@
 #include "base/options.h"
 #include "loss/loss.h"
 #include "train/continual_tables.h"
+#include "train/pretrain_table.h"
 
 namespace akin::train {
 
@@ -34,6 +35,8 @@ struct ModelTable {
   double init_std = 0.02, dropout = 0.1, attention_dropout = 0.1;
   PrecisionChoice precision = PrecisionChoice::f32;
   bool recompute = false;
+  std::string position;
+  double rotary_base = 10000;
   std::vector<std::string> frozen;
   template <typename Visitor>
   void fields(Visitor& v) {
@@ -47,6 +50,10 @@ struct ModelTable {
     v("tokenizer=PATH", tokenizer, "new model: folder or tokenizer.json");
     v("embeddings-from=MODEL", embeddings_from,
       "new model: static model with the same vocabulary whose rows the token table starts from");
+    v("position=KIND", position,
+      "rotary: rotary positions in place of the table of absolute ones, which is dropped; other "
+      "weights stay. Empty: as they are");
+    v("rotary-base=X", rotary_base, "of rotary positions that are new");
     v("init-std=X", init_std, "new model: standard deviation of its first weights");
     v("pooling=MODE", pooling, "cls, mean, max, ...; for a new model, or one that names none");
     v("max-tokens=N", max_tokens, "longest text read, written into the model; 0 = as it was");
@@ -211,6 +218,7 @@ struct Recipe {
   SaveTable save;
   AdaptersTable adapters;
   EwcTable ewc;
+  PretrainTable pretrain;
   std::vector<SourceTable> sources;
 };
 

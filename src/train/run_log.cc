@@ -57,6 +57,10 @@ void RunLog::add(const StepReport& report) {
   if (report.solved >= 0) value["solved"] = rounded(report.solved);
   if (report.cut_texts > 0) value["cut_texts"] = report.cut_texts;
   for (const auto& [name, loss] : report.source_loss) value["source_loss"][name] = rounded(loss);
+  for (const auto& [name, part] : report.parts) {
+    value["parts"][name] = rounded(part);
+    events_.scalar("parts/" + name, report.step, static_cast<float>(part));
+  }
   events_.scalar("train/loss", report.step, static_cast<float>(report.loss));
   events_.scalar("train/learning_rate", report.step, static_cast<float>(report.learning_rate));
   events_.scalar("train/gradient_norm", report.step, static_cast<float>(report.gradient_norm));

@@ -13,6 +13,8 @@
 #include "train/checkpoint.h"
 #include "train/consolidate.h"
 #include "train/meters.h"
+#include "train/objectives/objective.h"
+#include "train/objectives/texts.h"
 #include "train/open_model.h"
 #include "train/run_log.h"
 #include "train/schedule.h"
@@ -56,7 +58,10 @@ class Session {
  private:
   bool take_up();
   void train();
+  void open_stage();
   void one_step(data::Loader& loader);
+  void finish_step(data::TrainBatch batch, const StepOutcome& outcome, double rate);
+  std::vector<at::Tensor> averages() const;
   void evaluate();
   void take_scores(const DevScores& scores);
   void checkpoint();
@@ -66,12 +71,17 @@ class Session {
   nn::SaveOptions save_options() const;
   fs::path checkpoint_path() const { return options_.out / "checkpoint.safetensors"; }
   fs::path best_path() const { return options_.out / "best"; }
+  const PretrainStage* stage() const;
+  bool begins_stage() const { return stage() != nullptr && step_ > 0 && stage()->begin == step_; }
   bool due(uint64_t every) const { return every > 0 && step_ % every == 0; }
 
   SessionOptions options_;
   const SessionEvents& events_;
   Recipe& recipe_;
   std::shared_ptr<nn::TextModel> model_;
+  std::unique_ptr<Objective> objective_;   // null: contrastive training
+  std::vector<nn::Parameter> parameters_;  // the model's, then the objective's
+  std::vector<PretrainStage> stages_;      // of pre-training
   Sources sources_;
   ThreadPool pool_;
   std::unique_ptr<data::Mixture> mixture_;
@@ -99,14 +109,18 @@ SessionResult Session::run() {
   std::error_code ignored;
   fs::create_directories(options_.out / "data", ignored);
   at::set_num_threads(static_cast<int>(pool_.size()));
-  model_ = open_model(recipe_);
-  sources_ = open_sources(recipe_, options_.data, options_.out / "data", *model_, events_.progress);
-  mixture_ = std::make_unique<data::Mixture>(
-      sources_.mixture,
-      data::MixtureOptions{recipe_.mixture.alpha, recipe_.mixture.cap, recipe_.train.seed});
+  model_ = open_model(recipe_, options_.out);
+  parameters_ = model_->parameters();
+  objective_ = make_objective(recipe_, *model_, pool_);
+  if (objective_) {
+    for (auto& own : objective_->parameters()) parameters_.push_back(std::move(own));
+    stages_ =
+        pretrain_stages(recipe_.pretrain, model_->description().max_tokens, recipe_.train.batch);
+  }
+  open_stage();
   const TrainTable& train_table = recipe_.train;
   optimizer_ = std::make_unique<AdamW>(
-      model_->parameters(),
+      parameters_,
       AdamWOptions{train_table.beta1, train_table.beta2, train_table.epsilon,
                    train_table.weight_decay, train_table.clip, train_table.ema},
       pool_);
@@ -126,6 +140,31 @@ SessionResult Session::run() {
   result_.stopped_early = stopped_early_;
   result_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result_;
+}
+
+// The stage of pre-training that the next step is in; null: there are none.
+const PretrainStage* Session::stage() const {
+  const PretrainStage* out = nullptr;
+  for (const auto& stage : stages_) {
+    if (stage.begin <= step_) out = &stage;
+  }
+  return out;
+}
+
+// Sources and mixture, for the texts of the stage where there are stages.
+void Session::open_stage() {
+  const fs::path folder = options_.out / "data";
+  const auto* const stage = this->stage();
+  const bool again = mixture_ != nullptr && (stage == nullptr || stages_.size() == 1);
+  if (again) return;
+  mixture_.reset();
+  sources_ = stage == nullptr
+                 ? open_sources(recipe_, options_.data, folder, *model_, events_.progress)
+                 : open_texts(recipe_, *stage, options_.data, folder, *model_, events_.progress);
+  const uint64_t begin = stage == nullptr ? 0 : stage->begin;
+  mixture_ = std::make_unique<data::Mixture>(
+      sources_.mixture,
+      data::MixtureOptions{recipe_.mixture.alpha, recipe_.mixture.cap, recipe_.train.seed + begin});
 }
 
 // Continues from a checkpoint when there is one; false when there is nothing left to do.
@@ -158,7 +197,7 @@ bool Session::take_up() {
                   "its checkpoint began from another model than {} is now; give another --out",
                   recipe_.model.open.empty() ? "a new one" : quote(recipe_.model.open));
     }
-    for (auto& parameter : model_->parameters()) {
+    for (auto& parameter : parameters_) {
       if (!parameter.trained) continue;  // as the run began
       const auto it = saved.tensors.find("weight." + parameter.name);
       if (it == saved.tensors.end() || it->second.sizes() != parameter.value.sizes()) {
@@ -170,9 +209,10 @@ bool Session::take_up() {
     }
     model_->parameters_changed();
     step_ = state.at("step").get<uint64_t>();
+    open_stage();
     optimizer_->restore(saved.tensors, step_);
     mixture_state_ = state.at("mixture");
-    if (!mixture_state_.is_null()) mixture_->restore(mixture_state_);
+    if (!mixture_state_.is_null() && !begins_stage()) mixture_->restore(mixture_state_);
     if (!state.at("evaluated_at").is_null()) evaluated_at_ = state["evaluated_at"].get<uint64_t>();
     if (!state.at("best").is_null()) result_.best = state["best"].get<double>();
     result_.best_step = state.at("best_step").get<uint64_t>();
@@ -194,7 +234,7 @@ bool Session::take_up() {
 void Session::checkpoint() {
   Checkpoint out;
   out.tensors = optimizer_->state();
-  for (const auto& parameter : model_->parameters()) {
+  for (const auto& parameter : parameters_) {
     if (!parameter.trained) continue;
     out.tensors.emplace("weight." + parameter.name, parameter.value.detach());
   }
@@ -225,26 +265,35 @@ void Session::stop_if_asked() {
 
 void Session::train() {
   const uint64_t steps = recipe_.train.steps;
-  data::Loader loader(*mixture_, *model_->description().tokenizer, sources_.collate,
-                      recipe_.train.workers, kAhead);
-  meters_.start(loader.waited_seconds());
+  std::optional<data::Loader> loader;
+  const auto load = [&] {
+    loader.emplace(*mixture_, *model_->description().tokenizer, sources_.collate,
+                   recipe_.train.workers, kAhead);
+    meters_.start(loader->waited_seconds());
+  };
+  load();
   while (true) {
     const bool last = step_ == steps;
     const bool at_edge = step_ == 0 || last;
     if (evaluated_at_ != step_ && (at_edge || due(recipe_.evaluate.every))) {
       evaluate();
-      meters_.start(loader.waited_seconds());
+      meters_.start(loader->waited_seconds());
     }
     if (last || stopped_early_) break;
     stop_if_asked();
-    one_step(loader);
+    one_step(*loader);
     if (due(recipe_.train.log_every) || step_ == steps) {
       const StepReport report =
-          meters_.report(step_, recipe_.train, loader.waited_seconds(), sources_.mixture);
+          meters_.report(step_, recipe_.train, loader->waited_seconds(), sources_.mixture);
       log_->add(report);
       if (events_.on_step) events_.on_step(report);
     }
     if (due(recipe_.train.checkpoint_every) && step_ < steps) checkpoint();
+    if (begins_stage()) {
+      loader.reset();
+      open_stage();
+      load();
+    }
   }
   std::error_code ignored;
   const bool best = recipe_.evaluate.keep_best && result_.best && fs::exists(best_path(), ignored);
@@ -257,6 +306,7 @@ void Session::train() {
   }
   leave_importance(recipe_, sources_, result_.model, options_.out, ewc_.get(), events_.progress);
   result_.movement = report_movement(recipe_, result_.model, options_.out, ewc_.get());
+  if (objective_) save_heads(options_.out / "heads.safetensors", objective_->parameters());
   if (recipe_.adapters.merged) save_merged(recipe_, result_.model, options_.out, save_options());
   checkpoint();
 }
@@ -268,12 +318,20 @@ void Session::one_step(data::Loader& loader) {
   options.learning_rate = learning_rate(recipe_.train, step_);
   options.grad_cache = recipe_.train.grad_cache;
   if (recipe_.ewc.lambda > 0) options.ewc = ewc_.get();
+  if (objective_) {
+    const StepOutcome outcome = take_step(*model_, batch, *objective_, *optimizer_, options);
+    return finish_step(std::move(batch), outcome, options.learning_rate);
+  }
   const loss::Loss& loss = *sources_.losses[batch.source];
   choose_adapters(batch, sources_.tasks[batch.source]);
   if (!batch.has_documents && loss.needs().documents) embed_twice(batch);
   const StepOutcome outcome = take_step(*model_, batch, loss, *optimizer_, options);
   if (step_ < kEasySteps) check_first_steps(outcome, loss);
-  meters_.add(batch, outcome, options.learning_rate);
+  finish_step(std::move(batch), outcome, options.learning_rate);
+}
+
+void Session::finish_step(data::TrainBatch batch, const StepOutcome& outcome, double rate) {
+  meters_.add(batch, outcome, rate);
   mixture_state_ = std::move(batch.state_after);
   ++step_;
 }
@@ -300,7 +358,7 @@ void Session::evaluate() {
   if (!events_.evaluate) return;
   DevScores scores;
   {
-    const WeightSwap averages(*model_, optimizer_->averages());
+    const WeightSwap averages(*model_, this->averages());
     const auto encoder = nn::make_torch_encoder(model_, kEvaluationTokens);
     try {
       scores = events_.evaluate(*encoder);
@@ -362,8 +420,13 @@ nn::SaveOptions Session::save_options() const {
   return out;
 }
 
-void Session::save(const fs::path& folder) {
-  model_->save(folder, save_options(), optimizer_->averages());
+void Session::save(const fs::path& folder) { model_->save(folder, save_options(), averages()); }
+
+// Of the model's own weights; empty where none are kept.
+std::vector<at::Tensor> Session::averages() const {
+  auto out = optimizer_->averages();
+  if (!out.empty()) out.resize(model_->parameters().size());
+  return out;
 }
 
 }  // namespace

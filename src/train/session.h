@@ -40,6 +40,7 @@ struct StepReport {
   double waited = 0;   // share of the time that the step waited for data
   uint64_t cut_texts = 0;
   std::map<std::string, double> source_loss;  // mean over the batches of each source
+  std::map<std::string, double> parts;        // of a pre-training loss: encoder, decoder, bag
 };
 
 struct DevScores {

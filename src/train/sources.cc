@@ -148,14 +148,20 @@ void choose_adapters(data::TrainBatch& batch, const SourceTasks& tasks) {
   std::fill_n(batch.texts.adapters.begin(), batch.rows, tasks.query);
 }
 
+std::shared_ptr<const data::RecordStore> open_store(const SourceTable& source, const fs::path& data,
+                                                    const fs::path& folder,
+                                                    const ProgressSink& progress) {
+  return data::RecordStore::open(folder / file_name(source.name), store_options(source, data),
+                                 progress);
+}
+
 Sources open_sources(const Recipe& recipe, const fs::path& data, const fs::path& folder,
                      const nn::TextModel& model, const ProgressSink& progress) {
   Sources out;
   for (const auto& source : recipe.sources) {
     data::MixtureSource opened;
     opened.name = source.name;
-    opened.store = data::RecordStore::open(folder / file_name(source.name),
-                                           store_options(source, data), progress);
+    opened.store = open_store(source, data, folder, progress);
     opened.weight = source.weight;
     opened.batch = source.batch == 0 ? recipe.train.batch : source.batch;
     opened.distinct = source.distinct && !source.classes;

@@ -40,6 +40,12 @@ struct Sources {
   std::vector<FisherSource> fisher, old;  // of pairs that are trained on; of old sources
 };
 
+// The records of one source, in `folder`. Errors: those of readers.
+std::shared_ptr<const data::RecordStore> open_store(const SourceTable& source,
+                                                    const std::filesystem::path& data,
+                                                    const std::filesystem::path& folder,
+                                                    const ProgressSink& progress);
+
 // Records go to `folder`. Errors: those of readers; usage and bad_format, when a source's records
 // lack what its loss needs, or nothing in a batch would be a negative.
 Sources open_sources(const Recipe& recipe, const std::filesystem::path& data,

@@ -154,4 +154,20 @@ StepOutcome take_step(nn::TextModel& model, const data::TrainBatch& batch, const
   return outcome;
 }
 
+StepOutcome take_step(nn::TextModel& model, const data::TrainBatch& batch,
+                      const Objective& objective, AdamW& optimizer, const StepOptions& options) {
+  const ObjectiveValue value = objective.forward(batch.texts, options.dropout_seed);
+  StepOutcome outcome;
+  outcome.loss = value.loss.detach().to(at::kDouble).item<double>();
+  outcome.parts = value.parts;
+  if (!std::isfinite(outcome.loss)) refuse("loss", outcome.loss, model, batch, options);
+  value.loss.backward();
+  outcome.gradient_norm = optimizer.step(options.learning_rate);
+  if (!std::isfinite(outcome.gradient_norm)) {
+    refuse("gradient's norm", outcome.gradient_norm, model, batch, options);
+  }
+  model.parameters_changed();
+  return outcome;
+}
+
 }  // namespace akin::train

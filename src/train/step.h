@@ -9,6 +9,7 @@
 #include "nn/text_model.h"
 #include "train/adamw.h"
 #include "train/ewc.h"
+#include "train/objectives/objective.h"
 
 namespace akin::train {
 
@@ -23,6 +24,7 @@ struct StepOutcome {
   double loss = 0;     // with the penalty
   double penalty = 0;  // of [ewc]
   double gradient_norm = 0, negatives_per_query = 0, solved = -1;
+  std::map<std::string, double> parts;  // of a pre-training loss
 };
 
 // Texts [begin, end) of a batch as a batch of their own.
@@ -36,5 +38,8 @@ void embed_twice(data::TrainBatch& batch);
 // are then unchanged.
 StepOutcome take_step(nn::TextModel& model, const data::TrainBatch& batch, const loss::Loss& loss,
                       AdamW& optimizer, const StepOptions& options);
+// The same for pre-training.
+StepOutcome take_step(nn::TextModel& model, const data::TrainBatch& batch,
+                      const Objective& objective, AdamW& optimizer, const StepOptions& options);
 
 }  // namespace akin::train
