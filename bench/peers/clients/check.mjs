@@ -1,7 +1,7 @@
 // Published npm clients, unmodified, against a running `akin serve`: each client's vectors are compared
 // with those that `akin embed` writes, each rerank with cosines of them, each error with its status.
 //
-//   npm install --prefix bench/peers/clients          (or anywhere, with NODE_PATH's parent as --modules)
+//   npm install --prefix bench/peers/clients          (or elsewhere, and --modules says where)
 //   node bench/peers/clients/check.mjs --akin build/src/akin --model models/static-en-zh-256
 //   node bench/peers/clients/check.mjs --url http://127.0.0.1:8080 --akin ... --model ...   a server that runs
 //
