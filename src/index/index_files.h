@@ -86,6 +86,7 @@ class FolderIndex final : public Index {
   mutable std::vector<std::unique_ptr<DocumentStore>> idle_;
   mutable std::shared_ptr<const Snapshot> last_;
   mutable FilterCache filters_;
+  mutable PostingCache postings_;
   mutable ThreadPool threads_;
   std::mutex writer_mutex_;
   std::optional<Writer> writer_;

@@ -75,6 +75,10 @@ std::vector<Ranked> to_positions(const std::vector<RowHit>& hits, const Snapshot
 // Under this many possible answers looking at each is as fast as anything and exact.
 constexpr size_t kFewRows = 20000;
 
+// A funnel for a few answers keeps as many as one for this many: the first stage is a scan of all
+// rows, beside which a few thousand more to score again cost nothing and lose fewer.
+constexpr size_t kFunnelLeast = 64;
+
 Method FolderIndex::choose_method(const Query& query, size_t k) const {
   if (query.options.method != Method::automatic) return query.options.method;
   const size_t answers = query.answers();
@@ -130,9 +134,10 @@ std::vector<RowHit> FolderIndex::by_vector(const Query& query, size_t k) const {
       return by_graph(query, *graph, k);
     }
     case Method::funnel: {
-      const auto stages = query.options.stages.empty()
-                              ? funnel_schedule(spec_.vectors, query.answers(), k)
-                              : query.options.stages;
+      const auto stages =
+          query.options.stages.empty()
+              ? funnel_schedule(spec_.vectors, query.answers(), std::max(k, kFunnelLeast))
+              : query.options.stages;
       auto hits = snapshot.vectors->funnel(query.vector, stages, query.rows(), threads_);
       hits.resize(std::min(k, hits.size()));
       return hits;
@@ -169,8 +174,10 @@ std::vector<SearchHit> FolderIndex::search(std::string_view text, std::span<cons
   if (by_words) {
     const WordDocuments documents{snapshot.live.numbers, snapshot.live.words,
                                   static_cast<uint64_t>(snapshot.state.total_words)};
-    for (const auto& hit :
-         search_words(reader.store().database(), text, each, documents, query.positions())) {
+    const PostingCache::Moment moment{snapshot.state.generation, snapshot.state.next_number,
+                                      snapshot.state.removed};
+    for (const auto& hit : search_words(reader.store().database(), text, each, documents,
+                                        query.positions(), postings_, moment)) {
       worded.push_back({hit.position, hit.score});
     }
   }

@@ -416,7 +416,7 @@ TEST(Index, OneWriter) {
   const Folder folder;
   auto index = Index::create(folder.index(), make_spec());
   const auto words = error_of([&] { Index::open(folder.index(), true); }, ErrorKind::usage);
-  EXPECT_NE(words.find("is writing to this index"), std::string::npos) << words;
+  EXPECT_NE(words.find("is writing here"), std::string::npos) << words;
   const auto reader = Index::open(folder.index(), false);
   const auto batch = make_batch(0, 2, 1);
   error_of([&] { put(*reader, batch); }, ErrorKind::usage);

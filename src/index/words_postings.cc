@@ -67,14 +67,9 @@ fts5_api* fts_api(Database& database) {
   return api;
 }
 
-struct Posting {
-  uint32_t position = 0, count = 0;
-};
-
 // The documents of one word, by position. Numbers come in ascending order from both sides.
 void read_postings(Statement& statement, const std::string& word, const WordDocuments& documents,
                    std::vector<Posting>& out) {
-  out.clear();
   std::string quoted = "\"";
   for (const char c : word) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
   quoted += '"';
@@ -106,6 +101,24 @@ bool better(const WordHit& a, const WordHit& b) {
 
 }  // namespace
 
+PostingCache::Postings PostingCache::find(const Moment& moment, const std::string& word) {
+  const std::lock_guard lock(mutex_);
+  if (moment_ != moment) return nullptr;
+  const auto found = kept_.find(word);
+  return found == kept_.end() ? nullptr : found->second;
+}
+
+void PostingCache::keep(const Moment& moment, const std::string& word, const Postings& postings) {
+  if (postings->size() < kLeastPostings || postings->size() > kMostPostings) return;
+  const std::lock_guard lock(mutex_);
+  if (moment_ != moment || size_ + postings->size() > kMostPostings) {
+    kept_.clear();
+    size_ = 0;
+    moment_ = moment;
+  }
+  if (kept_.emplace(word, postings).second) size_ += postings->size();
+}
+
 void register_words(Database& database) {
   fts5_api* api = fts_api(database);
   fts5_tokenizer tokenizer = {make_tokenizer, drop_tokenizer, cut};
@@ -114,8 +127,8 @@ void register_words(Database& database) {
 }
 
 std::vector<WordHit> search_words(Database& database, std::string_view query, size_t k,
-                                  const WordDocuments& documents,
-                                  std::span<const uint64_t> allowed) {
+                                  const WordDocuments& documents, std::span<const uint64_t> allowed,
+                                  PostingCache& cache, const PostingCache::Moment& moment) {
   const auto words = query_words(query);
   const size_t n = documents.numbers.size();
   if (words.empty() || n == 0 || k == 0) return {};
@@ -123,14 +136,19 @@ std::vector<WordHit> search_words(Database& database, std::string_view query, si
       std::max(1.0, static_cast<double>(documents.total_words)) / static_cast<double>(n);
   std::vector<double> scores(n, 0);
   std::vector<uint32_t> touched;
-  std::vector<Posting> postings;
   Statement statement(database, "SELECT rowid, akin_count(words) FROM words WHERE words MATCH ?1");
   for (const auto& word : words) {
     check_interrupted();
-    read_postings(statement, word, documents, postings);
-    const double found = static_cast<double>(postings.size());
+    auto postings = cache.find(moment, word);
+    if (!postings) {
+      auto fresh = std::make_shared<std::vector<Posting>>();
+      read_postings(statement, word, documents, *fresh);
+      postings = std::move(fresh);
+      cache.keep(moment, word, postings);
+    }
+    const auto found = static_cast<double>(postings->size());
     const double idf = std::log(1 + (static_cast<double>(n) - found + 0.5) / (found + 0.5));
-    for (const auto& posting : postings) {
+    for (const auto& posting : *postings) {
       if (!is_allowed(allowed, posting.position)) continue;
       const double tf = posting.count;
       const double share = static_cast<double>(documents.lengths[posting.position]) / average;

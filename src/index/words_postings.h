@@ -7,9 +7,13 @@
 // idf is never negative). |d| counts the words of a document as words.h hands them out.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -31,6 +35,27 @@ struct WordDocuments {
   uint64_t total_words = 0;
 };
 
+struct Posting {
+  uint32_t position = 0, count = 0;  // into WordDocuments; how often the word occurs there
+};
+
+// The postings of words that many documents have, read once for many queries. Thread-safe.
+class PostingCache {
+ public:
+  using Postings = std::shared_ptr<const std::vector<Posting>>;
+  // Three numbers that say which documents there are; others than last time empty the cache.
+  using Moment = std::array<int64_t, 3>;
+  Postings find(const Moment& moment, const std::string& word);
+  void keep(const Moment& moment, const std::string& word, const Postings& postings);
+
+ private:
+  static constexpr size_t kLeastPostings = 1000, kMostPostings = size_t{8} << 20;  // 64 MB
+  std::mutex mutex_;
+  Moment moment_{};
+  std::map<std::string, Postings, std::less<>> kept_;
+  size_t size_ = 0;  // postings in all
+};
+
 struct WordHit {
   double score = 0;
   uint32_t position = 0;  // into WordDocuments
@@ -39,7 +64,7 @@ struct WordHit {
 // The k best documents that hold at least one word of the query; best first, equal scores by lower
 // position. allowed: bit p of word p / 64, empty: all.
 std::vector<WordHit> search_words(Database& database, std::string_view query, size_t k,
-                                  const WordDocuments& documents,
-                                  std::span<const uint64_t> allowed);
+                                  const WordDocuments& documents, std::span<const uint64_t> allowed,
+                                  PostingCache& cache, const PostingCache::Moment& moment);
 
 }  // namespace akin::index

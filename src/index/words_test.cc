@@ -101,7 +101,9 @@ std::vector<WordHit> search(DocumentStore& store, std::string_view query, size_t
   LiveDocuments live;
   store.read_live(0, live);
   const auto total = static_cast<uint64_t>(store.state().total_words);
-  return search_words(store.database(), query, k, {live.numbers, live.words, total}, {});
+  PostingCache cache;
+  return search_words(store.database(), query, k, {live.numbers, live.words, total}, {}, cache,
+                      {1, 2, 3});
 }
 
 // The formula of words_postings.h over lists of words, nothing else.
@@ -200,6 +202,29 @@ TEST(Bm25, RemovedTextsCountNowhere) {
     EXPECT_NEAR(found[i].score, expected[i].first, 1e-12);
   }
   store->database().run("INSERT INTO words(words) VALUES('integrity-check')");
+}
+
+TEST(Bm25, CachedPostingsGiveTheSame) {
+  Rng rng(7);
+  const Folder folder;
+  const auto store = store_of(folder, random_texts(3000, rng));
+  LiveDocuments live;
+  store->read_live(0, live);
+  const auto total = static_cast<uint64_t>(store->state().total_words);
+  const WordDocuments documents{live.numbers, live.words, total};
+  PostingCache cache;
+  const PostingCache::Moment moment{1, 3000, 0};
+  const auto ask = [&] {
+    return search_words(store->database(), "red the music", 50, documents, {}, cache, moment);
+  };
+  const auto first = ask(), second = ask();
+  ASSERT_TRUE(cache.find(moment, "red"));
+  EXPECT_FALSE(cache.find({1, 3001, 0}, "red"));
+  ASSERT_EQ(first.size(), second.size());
+  for (size_t i = 0; i < first.size(); ++i) {
+    EXPECT_EQ(first[i].position, second[i].position);
+    EXPECT_EQ(first[i].score, second[i].score);
+  }
 }
 
 TEST(Bm25, QueriesAreNeverSyntax) {

@@ -37,7 +37,7 @@ WriteLock::WriteLock(const std::filesystem::path& folder) {
       throw_error(ErrorKind::io, path.string(), "cannot lock: {}", std::strerror(error));
     }
     throw_error(ErrorKind::usage, folder.string(),
-                "another process{} is writing to this index; wait until it is done",
+                "another process{} is writing here; wait until it is done",
                 who.empty() ? std::string() : " (" + who + ")");
   }
   // The number is for people only: a lock without it is a lock too.

@@ -190,7 +190,7 @@ TEST(IndexCommand, SaysWhatIsWrong) {
   };
   const auto index = folder.file("i");
   expect({"index"}, 2, "build, add, delete, stats, compact");
-  expect({"index", "bulid", index}, 2, "did you mean build?");
+  expect({"index", "stat", index}, 2, "did you mean stats?");
   expect({"index", "stats"}, 2, "name the folder");
   expect({"index", "stats", index}, 1, "no such folder");
   expect({"index", "add", index, rows}, 1, "holds no index");
@@ -247,7 +247,7 @@ TEST(IndexCommand, OneWriterAtATime) {
   ASSERT_EQ(::flock(lock, LOCK_EX | LOCK_NB), 0);
   const auto refused = run({"index", "delete", index, "r1"});
   EXPECT_EQ(refused.code, 2);
-  EXPECT_NE(refused.err.find("is writing to this index"), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find("is writing here"), std::string::npos) << refused.err;
   EXPECT_EQ(search(index, "music").size(), 10U);  // readers do not care
   ::close(lock);
   EXPECT_EQ(run({"index", "delete", index, "r1"}).code, 0);
