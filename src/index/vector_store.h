@@ -92,8 +92,9 @@ class VectorStore {
                                      ThreadPool& pool) const = 0;
 };
 
-// Halving schedule: keeps k * 2^s rows at each of `steps` lengths from the shortest to the full one
-// (the funnel of methods.md 7.2).
+// The cheapest code over all rows, then integers over all dims where they are kept, then the full
+// vectors; each stage hands on as many rows as its code's errors ask for. One bit a dim over all
+// dims, with int8 beside it, finds most for its cost. Without extra codes: exact search.
 std::vector<FunnelStage> funnel_schedule(const VectorStoreSpec& spec, size_t rows, size_t k);
 
 }  // namespace akin::index
