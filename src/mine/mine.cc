@@ -24,6 +24,7 @@ namespace akin::mine {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr size_t kLastRank = 100'000, kMostNegatives = 10'000;
 constexpr size_t kMostQueries = 8192, kBlockBytes = size_t{512} << 20;
 
 // The files of the work folder that are ours, by the beginnings of their names.
@@ -52,15 +53,15 @@ void check_options(const MineOptions& options) {
   if (options.out.empty() || options.out == "-") {
     throw_error(ErrorKind::usage, "--out", "name a file for the rows with their negatives");
   }
-  if (select.skip >= select.last || select.last > 100'000) {
+  if (select.skip >= select.last || select.last > kLastRank) {
     throw_error(ErrorKind::usage, "--range",
                 "{}-{} is no window of ranks; the first number is how many of the best are passed "
-                "over, the second the last rank, at most 100000",
-                select.skip, select.last);
+                "over, the second the last rank, at most {}",
+                select.skip, select.last, kLastRank);
   }
-  if (select.negatives == 0 || select.negatives > select.last) {
-    throw_error(ErrorKind::usage, "--negatives", "{} is not between 1 and the last rank, {}",
-                select.negatives, select.last);
+  if (select.negatives == 0 || select.negatives > kMostNegatives) {
+    throw_error(ErrorKind::usage, "--negatives", "{} is not between 1 and {}", select.negatives,
+                kMostNegatives);
   }
   check_guards(options.guards);
   for (const auto& path : options.input.files) {
@@ -74,7 +75,7 @@ void check_options(const MineOptions& options) {
 // What the choices depend on besides the texts.
 std::string run_key(const Corpus& corpus, const MineOptions& options) {
   Hasher hasher;
-  hasher.add(fmt::format("akin mine 2 {}", corpus.hash));
+  hasher.add(fmt::format("akin mine 3 {}", corpus.hash));
   for (const Model* model : {&options.model, &options.teacher}) {
     if (model->encoder == nullptr) continue;
     hasher.add(encoding_key(model->encoder->info(), model->query));

@@ -11,19 +11,29 @@
 namespace akin::mine {
 namespace {
 
-size_t shared(std::span<const uint32_t> a, std::span<const uint32_t> b) {
-  size_t out = 0, i = 0, j = 0;
+constexpr uint32_t kLevelBits = 4, kMostLevel = 15;
+constexpr size_t kBlock = 8192;  // texts between two looks at the clock
+
+// Weights: of what two sets share, and of each.
+struct Shared {
+  uint64_t both = 0, a = 0, b = 0;
+};
+
+Shared compare(std::span<const uint32_t> a, std::span<const uint32_t> b) {
+  Shared out;
+  size_t i = 0, j = 0;
   while (i < a.size() && j < b.size()) {
     const uint32_t x = a[i], y = b[j];
-    out += x == y ? 1 : 0;
+    out.both += x == y ? x & kMostLevel : 0;
+    out.a += x <= y ? x & kMostLevel : 0;
+    out.b += y <= x ? y & kMostLevel : 0;
     i += x <= y ? 1 : 0;
     j += y <= x ? 1 : 0;
   }
+  for (; i < a.size(); ++i) out.a += a[i] & kMostLevel;
+  for (; j < b.size(); ++j) out.b += b[j] & kMostLevel;
   return out;
 }
-
-constexpr uint32_t kLevelBits = 4, kMostLevel = 15;
-constexpr size_t kBlock = 8192;  // texts between two looks at the clock
 
 void hash_words(std::string_view text, std::vector<uint64_t>& out) {
   out.clear();
@@ -68,38 +78,30 @@ uint32_t WordWeights::level(uint32_t word) const {
 OwnedWordSet::OwnedWordSet(std::string_view text, const WordWeights& weights) {
   thread_local std::vector<uint64_t> hashes;
   hash_words(text, hashes);
+  uint32_t last_level = 0;
   for (size_t i = 0; i < hashes.size(); ++i) {
-    const uint32_t word = word_of(hashes[i]);
-    words.push_back(word | weights.level(word));
-    if (i == 0) continue;
-    const uint64_t pair = hashes[i - 1] * 0x9E3779B97F4A7C15ULL + hashes[i];
-    pairs.push_back(static_cast<uint32_t>((pair * 0xD6E8FEB86659FD93ULL) >> 32));
+    const uint32_t word = word_of(hashes[i]), level = weights.level(word);
+    words.push_back(word | level);
+    if (i > 0) {
+      const uint64_t pair = hashes[i - 1] * 0x9E3779B97F4A7C15ULL + hashes[i];
+      pairs.push_back(word_of(pair * 0xD6E8FEB86659FD93ULL) | ((last_level + level + 1) / 2));
+    }
+    last_level = level;
   }
   make_set(words);
   make_set(pairs);
 }
 
 double word_similarity(const WordSet& a, const WordSet& b) {
-  uint64_t both = 0, either = 0;
-  size_t i = 0, j = 0;
-  while (i < a.words.size() && j < b.words.size()) {
-    const uint32_t x = a.words[i], y = b.words[j];
-    const uint32_t weight = (x <= y ? x : y) & kMostLevel;
-    both += x == y ? weight : 0;
-    either += weight;
-    i += x <= y ? 1 : 0;
-    j += y <= x ? 1 : 0;
-  }
-  if (both == 0) return 0;
-  for (; i < a.words.size(); ++i) either += a.words[i] & kMostLevel;
-  for (; j < b.words.size(); ++j) either += b.words[j] & kMostLevel;
-  return static_cast<double>(both) / static_cast<double>(either);
+  const Shared found = compare(a.words, b.words);
+  if (found.both == 0) return 0;
+  return static_cast<double>(found.both) / static_cast<double>(found.a + found.b - found.both);
 }
 
 double pair_overlap(const WordSet& a, const WordSet& b) {
-  const size_t least = std::min(a.pairs.size(), b.pairs.size());
-  if (least < kLeastPairs) return 0;
-  return static_cast<double>(shared(a.pairs, b.pairs)) / static_cast<double>(least);
+  if (std::min(a.pairs.size(), b.pairs.size()) < kLeastPairs) return 0;
+  const Shared found = compare(a.pairs, b.pairs);
+  return static_cast<double>(found.both) / static_cast<double>(std::min(found.a, found.b));
 }
 
 namespace {

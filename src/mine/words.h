@@ -36,7 +36,8 @@ class WordWeights {
   uint64_t texts_ = 0;
 };
 
-// Rising, each once. Words: 28 bits of hash, and in the lowest four the weight. Pairs: hashes.
+// Rising, each once: 28 bits of hash, and in the lowest four the weight; a pair weighs the mean of
+// its words.
 struct WordSet {
   std::span<const uint32_t> words, pairs;
 };
@@ -49,8 +50,8 @@ struct OwnedWordSet {
 
 // Jaccard similarity of the words by weight; 0 where either has none.
 double word_similarity(const WordSet& a, const WordSet& b);
-// The share of the shorter text's pairs that the longer one has; 0 where the shorter text has fewer
-// than kLeastPairs of them, for a few words are in many texts.
+// The share, by weight, of the lighter text's pairs that the other one has; 0 where a text has
+// fewer than kLeastPairs of them, for a few words are in many texts.
 inline constexpr size_t kLeastPairs = 6;
 double pair_overlap(const WordSet& a, const WordSet& b);
 
