@@ -79,6 +79,8 @@ VectorForm form_from_word(std::string_view word) {
 
 size_t cut_texts(const Service& service, const std::string& model, size_t max_tokens, Truncate side,
                  std::vector<std::string>& texts) {
+  const size_t read = service.model(model).info.max_tokens;
+  if (read > 0 && max_tokens >= read) return 0;  // the model reads no more anyway
   size_t cut = 0;
   const auto tokens = service.tokenize(model, texts, false, {});
   for (size_t i = 0; i < texts.size(); ++i) {

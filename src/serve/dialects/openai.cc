@@ -142,7 +142,7 @@ HttpResponse error(const Error& error, const HttpRequest&) {
   out += R"(,"param":)";
   const bool is_request = response.status == 400 && error.where() != "body";
   if (is_request && !error.where().empty()) {
-    append_json(out, error.where());
+    append_json(out, error.where() == "dims" ? "dimensions" : error.where());
   } else {
     out += "null";
   }
