@@ -39,7 +39,8 @@ using boost::system::error_code;
 constexpr auto kTuple = asio::experimental::as_tuple(asio::use_awaitable);
 constexpr int kClientGone = 499;  // in the log, as nginx has it
 constexpr size_t kHeaderBytes = 16 << 10;
-constexpr size_t kInlineBody = 16 << 10;  // larger ones are parsed by a worker
+constexpr size_t kChunkedGuess = size_t{1} << 20;  // of a body that does not say its size
+constexpr size_t kInlineBody = 16 << 10;           // larger ones are parsed by a worker
 constexpr size_t kLingerBytes = size_t{64} << 20;
 constexpr auto kLinger = std::chrono::seconds(2);
 constexpr auto kBodyGrace = std::chrono::seconds(10);
@@ -51,6 +52,19 @@ struct Pending {
   asio::any_io_executor executor;
   asio::steady_timer timer;  // cancelled by the answer
   std::optional<HttpResponse> response;
+};
+
+// Bytes counted as waiting while this lives.
+class Reservation {
+ public:
+  Reservation(size_t& total, size_t bytes) : total_(total), bytes_(bytes) { total_ += bytes_; }
+  ~Reservation() { total_ -= bytes_; }
+  Reservation(const Reservation&) = delete;
+  Reservation& operator=(const Reservation&) = delete;
+
+ private:
+  size_t& total_;
+  const size_t bytes_;
 };
 
 template <typename Stream>
@@ -192,16 +206,17 @@ asio::awaitable<bool> ConnectionOf<Stream>::serve_one() {
     co_return co_await write(std::move(*refused), keep);
   }
   const bool keep_alive = parser.get().keep_alive();
+  // What a body may come to is counted before a byte of it is read.
+  const Reservation reserved(
+      shared_.waiting_bytes,
+      parser.is_done() ? 0 : parser.content_length().value_or(kChunkedGuess));
+  if (shared_.waiting_bytes > shared_.options.max_waiting_bytes) {
+    auto busy = error_of(Error(ErrorKind::overloaded, "too many bytes wait already; try again"), 0);
+    co_return co_await write(std::move(busy), keep_alive && parser.is_done());
+  }
   if (!parser.is_done() && !co_await read_body(parser)) co_return false;
   request_->body = std::move(parser.get().body());
-  const size_t body_bytes = request_->body.size();
-  if (shared_.waiting_bytes + body_bytes > shared_.options.max_waiting_bytes) {
-    auto busy = error_of(Error(ErrorKind::overloaded, "too many bytes wait already; try again"), 0);
-    co_return co_await write(std::move(busy), keep_alive);
-  }
-  shared_.waiting_bytes += body_bytes;
   HttpResponse response = co_await answer(*entry_);
-  shared_.waiting_bytes -= body_bytes;
   if (gone_->load()) {
     response.status = kClientGone;
     log(response, 0);
@@ -215,8 +230,9 @@ asio::awaitable<bool> ConnectionOf<Stream>::refuse_header(error_code error) {
   HttpResponse response;
   if (error == http::error::header_limit) {
     response = error_response(431, "invalid_request_error", "the header is over 16 KB");
-  } else if (error == beast::error::timeout && buffer_.size() > 0) {
-    response = error_response(408, "invalid_request_error", "the header did not come in time");
+  } else if (error == beast::error::timeout) {  // by now the socket is closed
+    log(error_response(408, "", ""), 0);
+    co_return false;
   } else if (error.category() == http::make_error_code(http::error::bad_method).category() &&
              error != http::error::end_of_stream && error != http::error::partial_message) {
     response = error_response(400, "invalid_request_error",
@@ -338,10 +354,7 @@ asio::awaitable<bool> ConnectionOf<Stream>::read_body(Parser& parser) {
                  413),
         false);
   }
-  if (error == beast::error::timeout) {
-    co_return co_await write(
-        error_of(Error(ErrorKind::usage, "the body did not come in time"), 408), false);
-  }
+  if (error == beast::error::timeout) log(error_response(408, "", ""), 0);
   if (error == http::error::bad_chunk || error == http::error::bad_chunk_extension) {
     co_return co_await write(error_of(Error(ErrorKind::usage, "the body's chunks are broken"), 400),
                              false);
