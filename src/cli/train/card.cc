@@ -48,6 +48,11 @@ std::string model_card(const train::SessionResult& result, const nlohmann::order
       "- sentence-transformers\n- feature-extraction\n- akin\n---\n\n# Text embedding model\n\n";
   out += fmt::format("Trained with `akin train` from the recipe `{}`: {} steps.\n",
                      std::filesystem::path(recipe_path).filename().string(), result.steps);
+  if (recipe.contains("pretrain") && recipe["pretrain"]["objective"] != "none") {
+    out +=
+        "\nThis is a pre-trained model: its vectors are a start for contrastive training, and of no "
+        "use as they are.\n";
+  }
   out +=
       "\n## Training data\n\n| source | records | share of batches | epochs | loss |\n"
       "|---|---|---|---|---|\n";

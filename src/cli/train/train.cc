@@ -73,6 +73,7 @@ void resolve_paths(train::Recipe& recipe, const fs::path& recipe_folder, const f
   };
   need(recipe.model.tokenizer, "model.tokenizer");
   need(recipe.evaluate.tasks_file, "evaluate.tasks_file");
+  need(recipe.pretrain.segmenter, "pretrain.segmenter");
   for (std::string* model : {&recipe.model.open, &recipe.model.embeddings_from}) {
     if (!find(*model)) *model = resolve_model_folder(*model).string();
   }
@@ -107,9 +108,13 @@ train::SessionEvents make_events(Context& context) {
   };
   events.on_step = [&](const train::StepReport& report) {
     context.end_progress();
-    std::string line = fmt::format("step {:>6}/{}  loss {:.4f}  lr {:.2e}  {:>7} pairs/s",
-                                   report.step, report.steps, report.loss, report.learning_rate,
-                                   thousands(static_cast<uint64_t>(report.pairs_per_second + 0.5)));
+    const bool pretraining = !report.parts.empty();
+    const double speed = pretraining ? report.tokens_per_second : report.pairs_per_second;
+    std::string line = fmt::format("step {:>6}/{}  loss {:.4f}  lr {:.2e}  {:>7} {}/s", report.step,
+                                   report.steps, report.loss, report.learning_rate,
+                                   thousands(static_cast<uint64_t>(speed + 0.5)),
+                                   pretraining ? "tokens" : "pairs");
+    for (const auto& [name, part] : report.parts) line += fmt::format("  {} {:.3f}", name, part);
     if (report.negatives_per_query > 0) {
       line += fmt::format("  {:.0f} negatives/query", report.negatives_per_query);
     }
