@@ -26,7 +26,7 @@ using TensorTable = std::map<std::string, Tensor, std::less<>>;
 constexpr double kParallel = 0.9995;  // cosine from which slerp is a straight line
 
 bool is_float(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
+  return dtype == DType::f64 || dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
 }
 
 // A folder below a model folder that holds weights, and what its tensors are called in model.h.
@@ -164,7 +164,8 @@ class Merger {
       if (!is_common(part, name, first, files)) continue;
       if (!is_float(first.dtype)) continue;
       std::vector<std::byte>& buffer = bytes[name];
-      average(part, name, files, buffer);
+      merged[name].dtype = first.dtype == DType::f64 ? DType::f32 : first.dtype;
+      average(part, name, files, merged[name].dtype, buffer);
       merged[name].bytes = buffer;
     }
     store::write_safetensors(out / part.path / "model.safetensors", merged);
@@ -204,7 +205,7 @@ class Merger {
   }
 
   void average(const Part& part, const std::string& name, std::span<const store::TensorFiles> files,
-               std::vector<std::byte>& out) {
+               DType dtype, std::vector<std::byte>& out) {
     std::vector<std::vector<float>> values;
     for (const auto& file : files) values.push_back(tensor_to_f32(file.tensors().at(name)));
     std::vector<float> result(values[0].size());
@@ -214,7 +215,7 @@ class Merger {
       difference_ += d * d;
       length_ += static_cast<double>(values[0][i]) * values[0][i];
     }
-    store::append_floats(out, result, files[0].tensors().at(name).dtype);
+    store::append_floats(out, result, dtype);
     ++report_.tensors;
     report_.parameters += result.size();
   }

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "model/load.h"
 
 namespace akin::model {
@@ -49,7 +47,10 @@ void compare_functions(const ArchSpec& a, const ArchSpec& b, Differences& out) {
   out.compare_enum("norm", a.norm, b.norm);
   out.compare_enum("place of the norm", a.norm_place, b.norm_place);
   out.compare("epsilon of the norms", a.norm_eps, b.norm_eps);
-  out.compare_enum("kind of positions", a.position, b.position);
+  constexpr std::string_view kPositions[] = {"none", "absolute", "rotary", "alibi",
+                                             "relative bias"};
+  out.compare("positions are", kPositions[static_cast<size_t>(a.position)],
+              kPositions[static_cast<size_t>(b.position)]);
   out.compare("rotary base", a.rotary_base, b.rotary_base);
   out.compare("local rotary base", a.rotary_base_local, b.rotary_base_local);
   out.compare("rotary size", a.rotary_dim, b.rotary_dim);
@@ -64,9 +65,10 @@ void compare_tokenizers(const text::Tokenizer& a, const text::Tokenizer& b, Diff
   if (a.hash() == b.hash()) return;
   out.compare("tokenizer", a.model_type(), b.model_type());
   out.compare("tokens", a.vocab_size(), b.vocab_size());
+  if (a.model_type() != b.model_type() || a.vocab_size() != b.vocab_size()) return;
   size_t different = 0;
   std::string shown;
-  for (size_t i = 0; i < std::min(a.vocab_size(), b.vocab_size()); ++i) {
+  for (size_t i = 0; i < a.vocab_size(); ++i) {
     const auto id = static_cast<int32_t>(i);
     if (a.token(id) == b.token(id)) continue;
     if (different++ < kTokensShown) {

@@ -69,15 +69,22 @@ model::LayerWeights parse_layer(const std::string& text) {
   return out;
 }
 
+// "run1/model" of "a/b/run1/model": the last name alone says little where runs put their models.
+std::string model_words(const std::string& model) {
+  const fs::path path = fs::path(model).lexically_normal();
+  const fs::path folder = path.has_filename() ? path : path.parent_path();
+  const std::string name = folder.filename().string();
+  const std::string above = folder.parent_path().filename().string();
+  return name == "model" && !above.empty() ? above + "/" + name : name;
+}
+
 // What the card says of the merge.
 std::string card_text(const MergeFlags& flags) {
   std::string out = "## Merged\n\nThe weights are averaged with `akin merge`";
   out += fmt::format(" ({}):\n\n", choices(flags.method)[static_cast<size_t>(flags.method)]);
   for (size_t i = 0; i < flags.models.size(); ++i) {
-    const fs::path path(flags.models[i]);
-    const fs::path name = path.has_filename() ? path.filename() : path.parent_path().filename();
     out +=
-        fmt::format("- {}{}\n", name.string(),
+        fmt::format("- {}{}\n", model_words(flags.models[i]),
                     i < flags.weights.size() ? fmt::format(", weight {}", flags.weights[i]) : "");
   }
   for (const auto& layer : flags.layer_weights) out += fmt::format("- {}\n", layer);
