@@ -56,9 +56,11 @@ void append_text(std::string_view part, std::string& text) {
 class PlainSource final : public IndexInput::Source {
  public:
   PlainSource(const std::string& file, const IndexInputOptions& options, const Context& context)
-      : reader_({file}, options.input, context) {}
+      : file_(file), reader_({file}, options.input, context) {}
   bool next(IndexDocument& out) override {
     if (!reader_.next(row_)) return false;
+    // A file's name within a folder: two folders may have the same.
+    if (!row_.id.empty()) row_.id = (fs::path(file_) / row_.id).string();
     out.document = {std::move(row_.id), std::move(row_.text), {}};
     out.line = row_.line;
     return true;
@@ -67,6 +69,7 @@ class PlainSource final : public IndexInput::Source {
   uint64_t bytes_read() const override { return reader_.bytes_read(); }
 
  private:
+  const std::string file_;
   InputReader reader_;
   InputText row_;
 };

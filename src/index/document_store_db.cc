@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/progress.h"
 
 namespace akin::index {
 namespace {
@@ -81,6 +82,7 @@ Database::Database(const fs::path& file, Open how) : where_(file.string()) {
 Database::~Database() { sqlite3_close_v2(handle_); }
 
 void Database::fail(int code) const {
+  if ((code & 0xFF) == SQLITE_INTERRUPT) check_interrupted();  // in the words that all have
   const char* words = handle_ != nullptr && (sqlite3_errcode(handle_) & 0xFF) == (code & 0xFF)
                           ? sqlite3_errmsg(handle_)
                           : sqlite3_errstr(code);

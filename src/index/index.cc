@@ -170,8 +170,8 @@ void FolderIndex::check_model(std::string_view model, std::string_view fingerpri
 }
 
 IndexStats FolderIndex::stats() const {
-  Reader reader(*this);
-  const auto& state = reader.snapshot().state;
+  Reader reader(*this, Reader::Sees::database);
+  const auto state = reader.store().state();
   const fs::path vectors = vectors_folder(folder_, state.generation);
   IndexStats out;
   out.rows = static_cast<uint64_t>(state.rows);
@@ -185,13 +185,13 @@ IndexStats FolderIndex::stats() const {
 }
 
 std::optional<Document> FolderIndex::get(std::string_view id) const {
-  Reader reader(*this);
+  Reader reader(*this, Reader::Sees::database);
   const auto number = reader.store().find(id);
   if (!number) return std::nullopt;
   return reader.store().read(*number);
 }
 
-FolderIndex::Reader::Reader(const FolderIndex& index) : index_(index) {
+FolderIndex::Reader::Reader(const FolderIndex& index, Sees what) : index_(index) {
   {
     const std::lock_guard lock(index_.pool_mutex_);
     if (!index_.idle_.empty()) {
@@ -202,9 +202,11 @@ FolderIndex::Reader::Reader(const FolderIndex& index) : index_(index) {
   if (!store_) store_ = std::make_unique<DocumentStore>(index_.folder_, false);
   constexpr int kTries = 20;
   for (int i = 1;; ++i) {
+    transaction_.emplace(store_->database(), Transaction::Kind::read);
+    if (what == Sees::database) return;
     try {
-      begin();
-      break;
+      look();
+      return;
     } catch (const Error& error) {
       // A compaction took the old generation's folder away in between: look again.
       transaction_.reset();
@@ -213,8 +215,7 @@ FolderIndex::Reader::Reader(const FolderIndex& index) : index_(index) {
   }
 }
 
-void FolderIndex::Reader::begin() {
-  transaction_.emplace(store_->database(), Transaction::Kind::read);
+void FolderIndex::Reader::look() {
   const auto state = store_->state();
   std::shared_ptr<const Snapshot> last;
   {

@@ -40,10 +40,11 @@ class FolderIndex final : public Index {
                                 const SearchOptions& options) const override;
 
  private:
-  // A connection of the pool inside a transaction, and the moment that it sees.
+  // A connection of the pool inside a transaction, and, where asked for, the moment that it sees.
   class Reader {
    public:
-    explicit Reader(const FolderIndex& index);
+    enum class Sees : uint8_t { database, snapshot };
+    Reader(const FolderIndex& index, Sees what);
     ~Reader();
     Reader(const Reader&) = delete;
     Reader& operator=(const Reader&) = delete;
@@ -51,7 +52,7 @@ class FolderIndex final : public Index {
     const Snapshot& snapshot() const { return *snapshot_; }
 
    private:
-    void begin();
+    void look();
     const FolderIndex& index_;
     std::unique_ptr<DocumentStore> store_;
     std::optional<Transaction> transaction_;

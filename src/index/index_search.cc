@@ -157,7 +157,7 @@ std::vector<SearchHit> FolderIndex::search(std::string_view text, std::span<cons
   if (by_words && !spec_.words) {
     throw_error(ErrorKind::usage, "mode", "the index keeps no words; only vector can be searched");
   }
-  Reader reader(*this);
+  Reader reader(*this, Reader::Sees::snapshot);
   const Snapshot& snapshot = reader.snapshot();
   Query query{options, snapshot, {}, nullptr};
   if (by_vectors) query.vector = check_vector(vector, spec_);

@@ -144,6 +144,7 @@ TEST(IndexCommand, OtherInputs) {
   folder.write("docs/sub/b.md", "another");
   ASSERT_EQ(run({"index", "add", index, folder.file("docs")}).code, 0);
   EXPECT_EQ(stats(index)["documents"], 6);
+  EXPECT_EQ(search(index, "another", {"--mode", "words"})[0]["id"], folder.file("docs/sub/b.md"));
   const auto rows =
       folder.write("m.jsonl", "{\"text\":\"x\",\"a\":1,\"b\":2}\n{\"text\":\"y\",\"a\":5}\n");
   ASSERT_EQ(run({"index", "add", index, rows, "--metadata", "b"}).code, 0);
@@ -205,6 +206,7 @@ TEST(IndexCommand, SaysWhatIsWrong) {
   expect({"search", "--index", index, "x", "--filter", "n ="}, 2, "column 4");
   expect({"search", "--index", index, "x", "--method", "graph"}, 2, "no graph");
   expect({"search", "--index", index, "--query", "x", rows}, 2, "goes without files");
+  expect({"search", "--index", index, "x", "--cache"}, 2, "goes without --vectors");
   expect({"search", "--model", kModel, "x", rows, "--mode", "words"}, 2, "akin index build");
   expect({"index", "build", index, rows, "--graph"}, 2, "without it");
   expect({"index", "build", folder.file("j"), rows, "--model", kModel, "--codes", "int9:8"}, 2,

@@ -206,10 +206,14 @@ void fill(IndexOptions& options, const std::string& folder, std::vector<std::str
   try {
     counts = fill_index(index, encoder, encode, input, options.block, context);
     index.update_graph([&](const Progress& step) { context.progress(step); });
-  } catch (const Error&) {
+  } catch (const Error& error) {
     context.end_progress();
-    context.warn(fmt::format("akin: {} holds {} documents; the same command goes on from there",
-                             folder, thousands(index.stats().documents)));
+    const auto words = fmt::format("holds {} documents; the same command goes on from there",
+                                   thousands(index.stats().documents));
+    if (error.kind() == ErrorKind::interrupted) {
+      throw_error(ErrorKind::interrupted, folder, "interrupted; {}", words);
+    }
+    context.warn(fmt::format("akin: {} {}", folder, words));
     throw;
   }
   context.end_progress();

@@ -112,6 +112,12 @@ int run(SearchOptions& options, Context& context) {
     search_files(options, context);
     return 0;
   }
+  const auto& corpus = options.corpus;
+  if (!corpus.vectors.empty() || corpus.cache || options.measure != Measure::automatic) {
+    throw_error(ErrorKind::usage, "--index",
+                "holds vectors and knows its measure: it goes without --vectors, --cache and "
+                "--measure");
+  }
   if (!options.inputs.empty()) {
     throw_error(ErrorKind::usage, "--index", "goes without files; {} is one too many",
                 quote(options.inputs.front()));
