@@ -57,6 +57,7 @@ class Session {
 
  private:
   bool take_up();
+  void check_same_run(const json& state);
   void train();
   void open_stage();
   void one_step(data::Loader& loader);
@@ -82,6 +83,7 @@ class Session {
   std::unique_ptr<Objective> objective_;   // null: contrastive training
   std::vector<nn::Parameter> parameters_;  // the model's, then the objective's
   std::vector<PretrainStage> stages_;      // of pre-training
+  const PretrainStage* opened_ = nullptr;  // the one that sources_ and mixture_ are of
   Sources sources_;
   ThreadPool pool_;
   std::unique_ptr<data::Mixture> mixture_;
@@ -155,8 +157,8 @@ const PretrainStage* Session::stage() const {
 void Session::open_stage() {
   const fs::path folder = options_.out / "data";
   const auto* const stage = this->stage();
-  const bool again = mixture_ != nullptr && (stage == nullptr || stages_.size() == 1);
-  if (again) return;
+  if (mixture_ != nullptr && stage == opened_) return;
+  opened_ = stage;
   mixture_.reset();
   sources_ = stage == nullptr
                  ? open_sources(recipe_, options_.data, folder, *model_, events_.progress)
@@ -165,6 +167,28 @@ void Session::open_stage() {
   mixture_ = std::make_unique<data::Mixture>(
       sources_.mixture,
       data::MixtureOptions{recipe_.mixture.alpha, recipe_.mixture.cap, recipe_.train.seed + begin});
+}
+
+// Whether a checkpoint is of this recipe, model and number of threads. Errors: usage.
+void Session::check_same_run(const json& state) {
+  const std::string other = differences(state.at("recipe"), decisive(recipe_));
+  if (!other.empty()) {
+    throw_error(ErrorKind::usage, options_.out.string(),
+                "its checkpoint is of a recipe that differs in {}; use the same recipe, or give "
+                "another --out",
+                other);
+  }
+  if (state.at("threads").get<size_t>() != pool_.size()) {
+    throw_error(ErrorKind::usage, options_.out.string(),
+                "its checkpoint was made with {} threads, this run has {}, and sums would differ; "
+                "set train.threads",
+                state.at("threads").get<size_t>(), pool_.size());
+  }
+  if (state.at("start").get<std::string>() != model_->description().fingerprint) {
+    throw_error(ErrorKind::usage, options_.out.string(),
+                "its checkpoint began from another model than {} is now; give another --out",
+                recipe_.model.open.empty() ? "a new one" : quote(recipe_.model.open));
+  }
 }
 
 // Continues from a checkpoint when there is one; false when there is nothing left to do.
@@ -178,25 +202,7 @@ bool Session::take_up() {
   if (there) {
     const Checkpoint saved = read_checkpoint(checkpoint_path());
     const json& state = saved.state;
-    const std::string other = differences(state.at("recipe"), decisive(recipe_));
-    if (!other.empty()) {
-      throw_error(ErrorKind::usage, options_.out.string(),
-                  "its checkpoint is of a recipe that differs in {}; use the same recipe, or give "
-                  "another --out",
-                  other);
-    }
-    if (state.at("threads").get<size_t>() != pool_.size()) {
-      throw_error(
-          ErrorKind::usage, options_.out.string(),
-          "its checkpoint was made with {} threads, this run has {}, and sums would differ; "
-          "set train.threads",
-          state.at("threads").get<size_t>(), pool_.size());
-    }
-    if (state.at("start").get<std::string>() != model_->description().fingerprint) {
-      throw_error(ErrorKind::usage, options_.out.string(),
-                  "its checkpoint began from another model than {} is now; give another --out",
-                  recipe_.model.open.empty() ? "a new one" : quote(recipe_.model.open));
-    }
+    check_same_run(state);
     for (auto& parameter : parameters_) {
       if (!parameter.trained) continue;  // as the run began
       const auto it = saved.tensors.find("weight." + parameter.name);
