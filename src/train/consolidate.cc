@@ -80,6 +80,7 @@ std::unique_ptr<Ewc> hold_weights(const Recipe& recipe, const Sources& sources,
                 "of an earlier run, or a source of earlier data with old = true",
                 table.lambda);
   }
+  if (table.lambda == 0 && table.estimate == 0) return nullptr;  // nobody would read it
   std::error_code ignored;
   if (!fs::exists(kept, ignored)) {
     if (step > 0) {

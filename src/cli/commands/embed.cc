@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/load.h"
 #include "cli/terminal.h"
+#include "core/late_chunking.h"
 #include "store/vectors_file.h"
 
 namespace akin::cli {
@@ -34,6 +35,8 @@ struct EmbedOptions {
   OutType output_dtype = OutType::automatic;
   bool with_text = false;
   bool tokens = false;
+  bool late_chunking = false;
+  size_t chunk_tokens = 256;
   Side as = Side::none;
   ModelOptions model;
   EncodeFlags encode;
@@ -52,7 +55,12 @@ struct EmbedOptions {
     v("output-dtype=TYPE", output_dtype,
       "numbers of the output: int8 is round(127 x), binary is one sign bit a dimension");
     v("with-text", with_text, "JSONL output: the text, too");
-    v("tokens", tokens, "one vector per token with its byte range (late chunking), as JSONL");
+    v("tokens", tokens, "one vector per token with its byte range, as JSONL");
+    v("late-chunking", late_chunking,
+      "one vector per chunk of each text, all of which the model has read: its id is that of the "
+      "text (or its row) and the chunk's bytes, id:BEGIN-END");
+    v("chunk-tokens=N", chunk_tokens,
+      "late chunking: longest chunk; it ends with a sentence where one does");
     v("as=SIDE", as,
       "which side of a search the texts are: picks the model's own prompt and adapter");
     model.fields(v);
@@ -75,6 +83,8 @@ constexpr CommandInfo kInfo = {
     "akin embed --model static-en-64 --text \"hello world\"\n"
     "akin embed --model ./bge-small-en corpus.jsonl.gz --field title,body --as document --out "
     "corpus.npy\n"
+    "akin embed --model ./long-model manuals/ --late-chunking --chunk-tokens 128 --with-text --out "
+    "chunks.jsonl\n"
     "zcat lines.gz | akin embed --model ./m3e-base --dtype int8 --out lines.f16 -",
 };
 
@@ -152,6 +162,7 @@ store::VectorWriterOptions writer_options(const EmbedOptions& options) {
 
 struct Totals {
   uint64_t texts = 0, tokens = 0, truncated = 0, invalid_utf8 = 0;
+  uint64_t documents = 0;  // with late chunking, whose texts are chunks
   std::string first_truncated;
 };
 
@@ -306,6 +317,63 @@ Totals embed_tokens(const EmbedOptions& options, Encoder& encoder, const EncodeO
   return totals;
 }
 
+// Late chunking is about means of token vectors, as they leave the transformer.
+void check_late_chunking(const EmbedOptions& options, const EncoderInfo& info) {
+  if (options.tokens) {
+    throw_error(ErrorKind::usage, "--late-chunking", "and --tokens are two outputs; give one");
+  }
+  if (info.pooling != "mean") {
+    throw_error(ErrorKind::unsupported, "--late-chunking",
+                "the model pools by {}; a chunk's vector is the mean of its tokens, so only models "
+                "that pool by mean have them",
+                info.pooling);
+  }
+}
+
+Totals embed_chunks(const EmbedOptions& options, Encoder& encoder, const EncodeOptions& encode,
+                    Source& source, store::VectorWriter& writer, Context& context) {
+  const EncoderInfo& info = encoder.info();
+  const size_t dims = resolve_dims(info, encode);
+  Totals totals;
+  for (Block block = source.next(); !block.texts.empty(); block = source.next()) {
+    for (size_t i = 0; i < block.texts.size(); ++i) {
+      check_interrupted();
+      const std::string& text = block.texts[i];
+      TokenVectors tokens;
+      try {
+        tokens = encoder.encode_tokens(text, encode);
+      } catch (const Error& error) {
+        throw with_place(error, [&](size_t) { return block.place(i); });
+      }
+      if (tokens.vectors.cols() != info.dim) {
+        throw_error(ErrorKind::unsupported, "--late-chunking",
+                    "the model has a Dense layer behind its pooling, so its vectors are not means "
+                    "of token vectors");
+      }
+      const auto chunks = chunk_tokens(text, tokens, options.chunk_tokens);
+      Mat<float> vectors(chunks.size(), dims);
+      pool_chunks(tokens, chunks, encode.normalize, vectors.view());
+      const std::string id = block.ids[i].empty() ? std::to_string(totals.documents) : block.ids[i];
+      std::vector<std::string> ids;
+      std::vector<std::string_view> texts;
+      for (const TextChunk& chunk : chunks) {
+        ids.push_back(fmt::format("{}:{}-{}", id, chunk.begin, chunk.end));
+        texts.push_back(std::string_view(text).substr(chunk.begin, chunk.end - chunk.begin));
+      }
+      writer.write(vectors.view(), ids, texts);
+      ++totals.documents;
+      totals.texts += chunks.size();
+      totals.tokens += tokens.ids.size();
+      const std::string_view whole = text;
+      if (encoder.count_tokens({&whole, 1}, encode)[0] > tokens.ids.size()) {
+        if (totals.truncated++ == 0) totals.first_truncated = block.place(i);
+      }
+      context.progress({"embedding", totals.documents, 0, "texts"});
+    }
+  }
+  return totals;
+}
+
 int run(EmbedOptions& options, Context& context) {
   const auto form = writer_options(options);
   check_output("--out", options.out);
@@ -313,6 +381,7 @@ int run(EmbedOptions& options, Context& context) {
   const auto encoder = load_encoder(options.model);
   const auto& info = encoder->info();
   auto encode = encode_options(options.encode, options.as, info, context);
+  if (options.late_chunking) check_late_chunking(options, info);
   if (options.dry_run) {
     auto record = context.record();
     record.update(facts(*encoder, encode, {}, 0));
@@ -326,13 +395,18 @@ int run(EmbedOptions& options, Context& context) {
     totals = embed_tokens(options, *encoder, encode, source, context);
   } else {
     const auto writer = store::open_vector_writer(options.out, resolve_dims(info, encode), form);
-    totals = embed_all(options, *encoder, encode, source, *writer, context);
+    totals = options.late_chunking
+                 ? embed_chunks(options, *encoder, encode, source, *writer, context)
+                 : embed_all(options, *encoder, encode, source, *writer, context);
     writer->finish();
   }
   const uint64_t bad_rows = source.reader() != nullptr ? source.reader()->bad_rows() : 0;
   if (options.out != "-")
     context.write_record(options.out, facts(*encoder, encode, totals, bad_rows));
-  std::string words = "embedded " + speed_words(totals.texts, totals.tokens, watch.seconds());
+  std::string words = options.late_chunking
+                          ? fmt::format("{} documents in chunks: ", thousands(totals.documents))
+                          : "";
+  words += "embedded " + speed_words(totals.texts, totals.tokens, watch.seconds());
   if (totals.truncated > 0)
     words += fmt::format("; {} truncated (first: {})", thousands(totals.truncated),
                          totals.first_truncated);
