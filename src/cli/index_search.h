@@ -28,7 +28,8 @@ struct IndexSearchOptions {
       "of an index: only documents whose metadata fit, such as 'lang = \"en\" and year >= 2020'");
     v("code=CODE", code,
       "of an index: look at each vector in this code alone, such as int8:64 or f32:128");
-    v("breadth=N", breadth, "of an index's graph: candidates kept while walking; 0 = max(64, 2 k)");
+    v("breadth=N", breadth,
+      "of an index's graph: candidates kept while walking; 0 = max(400, 4 k)");
     v("candidates=N", candidates, "of --mode hybrid: length of each list; 0 = max(100, 4 k)");
   }
 };

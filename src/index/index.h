@@ -55,7 +55,7 @@ struct SearchOptions {
                                       // exact; exact where few rows may be answers
   std::optional<CodeSpec> code;       // of Method::exact; none: the full vectors
   std::vector<FunnelStage> stages;    // of Method::funnel; empty: funnel_schedule()
-  size_t breadth = 0;                 // of Method::graph; 0: max(64, 2 k)
+  size_t breadth = 0;                 // of Method::graph; 0: max(400, 4 k)
   std::string filter;                 // see filter.h; empty: none
   size_t candidates = 0;              // of each list that hybrid joins; 0: max(100, 4 k)
   double fusion_constant = 60;        // RRF: sum 1 / (constant + rank)

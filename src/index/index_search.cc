@@ -103,8 +103,8 @@ Method FolderIndex::choose_method(const Query& query, size_t k) const {
 std::vector<RowHit> FolderIndex::by_graph(const Query& query, const Hnsw& graph, size_t k) const {
   const auto& snapshot = query.snapshot;
   const auto rows = static_cast<size_t>(snapshot.state.rows);
-  const size_t breadth =
-      std::max(k, query.options.breadth != 0 ? query.options.breadth : std::max<size_t>(64, 2 * k));
+  const size_t breadth = std::max(
+      k, query.options.breadth != 0 ? query.options.breadth : std::max<size_t>(400, 4 * k));
   std::vector<RowHit> hits;
   if (graph.rows() > 0) hits = graph.search(query.vector, k, breadth, query.rows());
   if (graph.rows() < rows) {
