@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""Do the guards of `akin mine` cut false negatives, and does training on what it mines help retrieval?
+
+Not a test: it needs real pairs and minutes. Standard library only.
+
+  bench/mine_effect.py planted --akin build/src/akin --model models/static-en-zh-256 --pairs pairs.jsonl.gz
+  bench/mine_effect.py effect --akin build/src/akin --model models/static-en-zh-256 --data DATA --work WORK
+
+planted: puts changed copies of real positives among the documents, unlabelled, and counts how many become
+negatives of their row: without guards, with those of the defaults, with stricter ones. "paraphrases" takes groups of texts that mean the
+same (--groups, rows with `captions`): a query, one labelled positive, and the others unlabelled.
+effect: mines each source with guards (mined), without (naive) and at random, trains the model on for each
+of them and with the negatives of the batch alone (inbatch), the same rows and seeds for all, and prints
+held-out scores. One negative a row; batch and temperature are those of the recipe bge-finetune unless said.
+"""
+import argparse
+import gzip
+import json
+import os
+import random
+import statistics
+import subprocess
+import tempfile
+
+SOURCES = ["news_reading_qa_zh/qa", "cmrc2018_trial_qa_zh/train", "cjrc_law_qa_zh/train",
+           "docs_sections_en/train", "python_docstring_code/train", "medquad_qa_en/train"]
+TASKS = ["SciFact", "Cranfield", "CosQASearch", "CMRC2018", "DRCD", "XQuADMonolingual"]
+NO_GUARDS = ["--near", "2", "--overlap", "2", "--alike", "2", "--share", "0"]
+STRICT = ["--near", "0.5", "--alike", "0.8", "--share", "0.8"]
+
+
+def read_lines(path):
+    with (gzip.open if path.endswith(".gz") else open)(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def run(arguments):
+    return subprocess.run(arguments, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+
+
+def changes(rng, others):
+    """Names and functions from the words of a text to a changed text."""
+    def drop(words, share):
+        return " ".join(word for word in words if rng.random() >= share)
+
+    def swap(words):
+        words = list(words)
+        for _ in range(max(1, len(words) // 20)):
+            words[rng.randrange(len(words))] = rng.choice(others)
+        return " ".join(words)
+
+    return {
+        "equal": " ".join,
+        "case and white space": lambda words: "  ".join(words).upper(),
+        "punctuation": lambda words: " ".join(words).replace(",", " -").replace(".", " ;") + " !",
+        "1 word in 20 changed": swap,
+        "1 word in 10 left out": lambda words: drop(words, 0.1),
+        "halves swapped": lambda words: " ".join(words[len(words) // 2:] + words[:len(words) // 2]),
+        "first two thirds": lambda words: " ".join(words[:2 * len(words) // 3]),
+        "inside a longer text": lambda words: " ".join([rng.choice(others) for _ in range(20)] + list(words)),
+    }
+
+
+def mine_rows(args, folder, rows, documents, guards):
+    paths = [os.path.join(folder, name) for name in ("rows.jsonl", "documents.jsonl", "mined.jsonl")]
+    with open(paths[0], "w", encoding="utf-8") as file:
+        for query, positive in rows:
+            file.write(json.dumps({"query": query, "pos": [positive]}) + "\n")
+    with open(paths[1], "w", encoding="utf-8") as file:
+        for text in documents:
+            file.write(json.dumps({"text": text}) + "\n")
+    run([args.akin, "mine", paths[0], "--corpus", paths[1], "--model", args.model, "--out", paths[2], "--range",
+         "0-200", "--negatives", "10", "--quiet"] + guards)
+    return {row["query"]: row["neg"] for row in read_lines(paths[2])}
+
+
+def count(mined, planted):
+    return sum(" ".join(text.split()).lower() in {" ".join(t.split()).lower() for t in mined.get(query, [])}
+               for query, text in planted)
+
+
+def report(args, name, rows, planted):
+    documents = [text for _, text in planted]
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for guards in (NO_GUARDS, [], STRICT):
+            found.append(count(mine_rows(args, folder, rows, documents, guards), planted))
+    cut = [f"{left} (cut {100 - 100 * left / found[0]:.1f} %)" if found[0] else str(left) for left in found[1:]]
+    print(f"{name:24s} planted {len(planted)}, negatives without guards {found[0]}, with them {cut[0]}, strict {cut[1]}",
+          flush=True)
+
+
+def planted(args):
+    rng = random.Random(args.seed)
+    rows, seen = [], set()
+    for row in read_lines(args.pairs):
+        positive = row["pos"] if isinstance(row["pos"], str) else row["pos"][0]
+        if row["query"] in seen or len(positive.split()) < 12:
+            continue
+        seen.add(row["query"])
+        rows.append((row["query"], positive))
+    rng.shuffle(rows)
+    rows = rows[:args.rows]
+    others = [word for _, positive in rows[:500] for word in positive.split()]
+    for name, change in changes(rng, others).items():
+        report(args, name, rows, [(query, change(positive.split())) for query, positive in rows])
+    for path in args.groups:
+        groups = [row["captions"] for row in read_lines(path) if len(row["captions"]) > 2]
+        rng.shuffle(groups)
+        groups = groups[:args.rows]
+        report(args, os.path.basename(os.path.dirname(path)), [(group[0], group[1]) for group in groups],
+               [(group[0], text) for group in groups for text in group[2:]])
+
+
+def recipe(args, arm, seed):
+    kind = "mined" if arm == "inbatch" else arm
+    model = os.path.abspath(args.model)
+    start = (f'family = "static_embedding"\ntokenizer = "{model}"\nhidden = 256\ninit_std = 0.02' if args.scratch
+             else f'open = "{model}"')
+    out = f"""[model]
+{start}
+[train]
+steps = {args.steps}
+batch = {args.batch}
+learning_rate = {args.learning_rate}
+warmup = 0.1
+weight_decay = 0
+clip = 0
+seed = {seed}
+threads = 2
+[loss]
+name = "infonce"
+symmetric = false
+temperature = {args.temperature}
+[mixture]
+alpha = 0.5
+"""
+    for source in SOURCES:
+        path = os.path.join(os.path.abspath(args.work), source.replace("/", "-") + f".{kind}.jsonl")
+        out += f'[[source]]\npath = "{path}"\n'
+        out += f"batch = {min(args.batch, 128)}\n" if "cmrc" in source else ""  # 1,000 rows
+        out += "" if arm == "inbatch" else "negatives = 1\n"
+    return out
+
+
+def mine_sources(args):
+    for source in SOURCES:
+        name = os.path.join(args.work, source.replace("/", "-"))
+        common = [args.akin, "mine", os.path.join(args.data, source + ".jsonl.gz"), "--model", args.model,
+                  "--negatives", "7", "--format", "pairs", "--skip-bad-rows", "--work", name + ".work"]
+        for kind, more in {"mined": ["--sampling", "random", "--short-rows", "fill"],
+                           "naive": ["--sampling", "random", "--short-rows", "fill"] + NO_GUARDS,
+                           "random": ["--sampling", "corpus"]}.items():
+            if not os.path.exists(f"{name}.{kind}.jsonl"):
+                run(common + more + ["--out", f"{name}.{kind}.jsonl"])
+
+
+def evaluate(args, model):
+    out = run([args.akin, "eval", "--model", model, "--tasks-file", "bench/tasks/shared_sets.toml", "--data", args.data,
+               "--tasks", ",".join(TASKS), "--out", os.path.join(args.work, "results"), "--json"])
+    return {row["task"]: 100 * row["score"] for row in json.loads(out)["results"]}
+
+
+def show(name, runs):
+    means = [statistics.mean(scores.values()) for scores in runs]
+    cells = "  ".join(f"{task} {statistics.mean(scores[task] for scores in runs):.2f}" for task in TASKS)
+    spread = f" ({', '.join(f'{mean:.2f}' for mean in means)})" if len(means) > 1 else ""
+    print(f"{name:8s} mean {statistics.mean(means):.2f}{spread}  {cells}", flush=True)
+
+
+def effect(args):
+    os.makedirs(args.work, exist_ok=True)
+    mine_sources(args)
+    show("start", [evaluate(args, args.model)])
+    for arm in args.arms:
+        runs = []
+        for seed in range(1, args.seeds + 1):
+            folder = os.path.join(args.work, f"{arm}-{seed}")
+            with open(folder + ".toml", "w", encoding="utf-8") as file:
+                file.write(recipe(args, arm, seed))
+            if not os.path.exists(os.path.join(folder, "model")):
+                run([args.akin, "train", folder + ".toml", "--data", args.data, "--out", folder])
+            runs.append(evaluate(args, os.path.join(folder, "model")))
+        show(arm, runs)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    for name, function in (("planted", planted), ("effect", effect)):
+        command = commands.add_parser(name)
+        command.set_defaults(function=function)
+        command.add_argument("--akin", required=True)
+        command.add_argument("--model", required=True)
+        if name == "planted":
+            command.add_argument("--pairs", required=True)
+            command.add_argument("--groups", nargs="*", default=[])
+            command.add_argument("--rows", type=int, default=2000)
+            command.add_argument("--seed", type=int, default=1)
+        else:
+            command.add_argument("--data", required=True)
+            command.add_argument("--work", required=True)
+            command.add_argument("--arms", nargs="+", default=["inbatch", "random", "mined", "naive"])
+            command.add_argument("--seeds", type=int, default=3)
+            command.add_argument("--steps", type=int, default=1200)
+            command.add_argument("--batch", type=int, default=32)
+            command.add_argument("--learning-rate", type=float, default=1e-3)
+            command.add_argument("--temperature", type=float, default=0.02)
+            command.add_argument("--scratch", action="store_true", help="a new static model with the tokenizer of --model")
+    args = parser.parse_args()
+    args.function(args)
+
+
+if __name__ == "__main__":
+    main()
