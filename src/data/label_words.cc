@@ -1,5 +1,6 @@
 #include "data/label_words.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -22,6 +23,25 @@ std::optional<float> parse_number(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
   const bool whole = error == std::errc() && end == text.data() + text.size();
   return whole && std::isfinite(out) ? std::optional(out) : std::nullopt;
+}
+
+// The beginning of a word that may be a whole text, for messages.
+std::string_view shortened(std::string_view word) {
+  size_t size = std::min<size_t>(word.size(), 40);
+  while (size > 0 && size < word.size() && (static_cast<uint8_t>(word[size]) & 0xC0) == 0x80)
+    --size;
+  return word.substr(0, size);
+}
+
+// What to write for a word: for those of natural language inference the usual numbers.
+std::string example(std::string_view word, std::string_view begin, std::string_view between,
+                    std::string_view end) {
+  constexpr std::string_view kInference[] = {"entailment=1", "neutral=0.5", "contradiction=0"};
+  const bool known = std::any_of(std::begin(kInference), std::end(kInference),
+                                 [&](auto entry) { return entry.starts_with(word); });
+  if (word.empty() || !known)
+    return fmt::format("{}{}=NUMBER{}...{}", begin, shortened(word), between, end);
+  return fmt::format("{}{}{}", begin, fmt::join(kInference, between), end);
 }
 
 }  // namespace
@@ -52,19 +72,20 @@ std::optional<float> LabelWords::number(const store::Value& label, const store::
     const bool word = label.kind == store::Value::Kind::text && !parse_number(text);
     if (!word) return static_cast<float>(store::as_real(label, rows, column));
     throw_error(ErrorKind::bad_format, rows.where(),
-                "{} is the word {}, expected a number; say what each word counts as, in the "
-                "source of a recipe labels = [\"{}=1\", ...], with akin prep --labels {}=1,... "
-                "(drop instead of a number leaves such rows out)",
-                quote(column), quote(text, 40), text.substr(0, 40), text.substr(0, 40));
+                "the label is the word {}, expected a number; say what each word counts as: in the "
+                "source of a recipe labels = {}, with akin prep --labels {}",
+                quote(text, 40), example(text, "[\"", "\", \"", "\"]"), example(text, "", ",", ""));
   }
   const auto found = numbers_.find(text);
   if (found != numbers_.end()) return found->second;
   std::string known;
   for (const auto& [word, value] : numbers_) known += (known.empty() ? "" : ", ") + quote(word, 40);
-  throw_error(ErrorKind::bad_format, rows.where(),
-              "{} is {}, but labels knows {}; add \"{}=NUMBER\", or \"{}=drop\" to leave such "
-              "rows out",
-              quote(column), quote(text, 40), known, text.substr(0, 40), text.substr(0, 40));
+  const auto word = shortened(text);
+  throw_error(
+      ErrorKind::bad_format, rows.where(),
+      "the label is {}, but labels knows {}; add \"{}=NUMBER\", or \"{}=drop\" to leave such "
+      "rows out",
+      quote(text, 40), known, word, word);
 }
 
 }  // namespace akin::data

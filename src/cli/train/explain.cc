@@ -48,6 +48,10 @@ Looked look(const std::string& path, const data::ReadOptions& options) {
     }
     if (record.label) add_label(fields, labels, *record.label);
   }
+  if (fields.records == 0 && opened.reader->bad_rows() > 0) {
+    const data::BadRow& bad = opened.reader->first_bad_rows().front();
+    throw_error(ErrorKind::usage, bad.where, "{}", bad.message);
+  }
   out.whole = fields.records < kLooked;
   if (fields.labels > 0) {
     fields.label_kind = labels.size() > kGraded ? loss::LabelKind::graded : loss::LabelKind::binary;
