@@ -93,7 +93,7 @@ def report(args, name, rows, planted):
 def planted(args):
     rng = random.Random(args.seed)
     rows, seen = [], set()
-    for row in read_lines(args.pairs):
+    for row in read_lines(args.pairs) if args.pairs else []:
         positive = row["pos"] if isinstance(row["pos"], str) else row["pos"][0]
         if row["query"] in seen or len(positive.split()) < 12:
             continue
@@ -102,7 +102,7 @@ def planted(args):
     rng.shuffle(rows)
     rows = rows[:args.rows]
     others = [word for _, positive in rows[:500] for word in positive.split()]
-    for name, change in changes(rng, others).items():
+    for name, change in changes(rng, others).items() if rows else []:
         report(args, name, rows, [(query, change(positive.split())) for query, positive in rows])
     for path in args.groups:
         groups = [row["captions"] for row in read_lines(path) if len(row["captions"]) > 2]
@@ -193,7 +193,7 @@ def main():
         command.add_argument("--akin", required=True)
         command.add_argument("--model", required=True)
         if name == "planted":
-            command.add_argument("--pairs", required=True)
+            command.add_argument("--pairs")
             command.add_argument("--groups", nargs="*", default=[])
             command.add_argument("--rows", type=int, default=2000)
             command.add_argument("--seed", type=int, default=1)
