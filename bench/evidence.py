@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""The literature's effects in akin's own numbers: what docs/evidence.md shows is printed by this.
+
+Not a test: it needs the shared data folder and minutes to an hour of two cores. Standard library only.
+
+  bench/evidence.py cleaning --akin build/src/akin --data DATA --work /tmp/evidence
+  bench/evidence.py cosent   --akin build/src/akin --data DATA --work /tmp/evidence
+  bench/evidence.py negation --akin build/src/akin --data DATA --work /tmp/evidence --model TRANSFORMER
+
+cleaning: a static model from scratch on all pairs against the same on what `akin prep` leaves, the same
+number of steps; once on the pairs as they stand, once with planted faults (shuffled positives, repeats).
+cosent: a static model of pairs, continued on graded STS pairs with CoSENT, with InfoNCE on the pairs
+graded 4 or more, and with both kinds of data at once, each by its loss.
+negation: a model continued on triplets whose negative denies the query, against the same number of steps
+without their negatives.
+Every row is the mean over --seeds, with the spread (largest minus smallest).
+"""
+import argparse
+import glob
+import gzip
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+
+PAIRS = ["wikipedia_en/abstract", "wikipedia_en/section", "paper_title_abstract_en/train", "parasci_en/train",
+         "medquad_qa_en/train", "docs_sections_en/train", "python_docstring_code/train", "multi30k_captions_en/train",
+         "wikisplit_en/tune"]
+STS = ["STS12", "STS13", "STS14", "STS15", "STS16", "STSBenchmark"]
+RETRIEVAL = ["SciFact", "Cranfield", "CosQASearch"]
+NEGATION = ["SemAntoNegTriplets", "CondaQA", "SciFactAntonym", "SemAntoNeg", "MoNLI", "ScoNe"]
+
+
+def rows_of(path):
+    with gzip.open(path, "rt", encoding="utf-8") if path.endswith(".gz") else open(path, encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def write_rows(path, rows):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return path
+
+
+class Lab:
+    def __init__(self, options):
+        self.options = options
+
+    def path(self, *parts):
+        return os.path.join(os.path.abspath(self.options.work), *parts)
+
+    def call(self, *arguments):
+        done = subprocess.run([self.options.akin, *arguments], capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(arguments)}\n{done.stderr}")
+        return done.stdout
+
+    def train(self, name, recipe):
+        out = self.path("runs", name)
+        if not os.path.exists(os.path.join(out, "model", "config.json")) or not self.finished(out):
+            path = self.path("recipes", name.replace("/", "_") + ".toml")
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(recipe)
+            resume = ["--resume"] if os.path.exists(os.path.join(out, "checkpoint.safetensors")) else []
+            self.call("train", path, "--data", os.path.abspath(self.options.data), "--out", out, "--quiet", *resume)
+            open(os.path.join(out, "finished"), "w", encoding="utf-8").close()
+        return os.path.join(out, "model")
+
+    @staticmethod
+    def finished(out):
+        return os.path.exists(os.path.join(out, "finished"))
+
+    def scores(self, name, model, tasks):
+        out = self.path("eval", name)
+        self.call("eval", "--model", model, "--tasks-file", self.options.tasks, "--data", self.options.data, "--tasks",
+                  ",".join(tasks), "--out", out, "--quiet", "--no-cache")
+        found = {}
+        for path in glob.glob(os.path.join(out, "results", "**", "*.json"), recursive=True):
+            with open(path, encoding="utf-8") as file:
+                content = json.load(file)
+            if content.get("task_name") in tasks:
+                entries = [entry for split in content["scores"].values() for entry in split]
+                found[content["task_name"]] = 100 * statistics.mean(entry["main_score"] for entry in entries)
+        return found
+
+
+def table(rows, groups):
+    """rows: {name: [scores of each seed]}; groups: {name: tasks}."""
+    print("| | " + " | ".join(groups) + " |")
+    print("|---|" + "---|" * len(groups))
+    for name, runs in rows.items():
+        cells = []
+        for tasks in groups.values():
+            means = [statistics.mean(run[task] for task in tasks if task in run) for run in runs]
+            spread = f" ({max(means) - min(means):.1f})" if len(means) > 1 else ""
+            cells.append(f"{statistics.mean(means):.1f}{spread}")
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
+def source(path, **keys):
+    lines = ["[[source]]", f'path = "{path}"'] + [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+    return "\n".join(lines) + "\n"
+
+
+def static_head(lab, seed, steps, open_model=None, batch=512, rate=2e-2):
+    tokenizer = os.path.abspath(lab.options.tokenizer)
+    model = f'open = "{open_model}"' if open_model else f'family = "static_embedding"\ntokenizer = "{tokenizer}"\nhidden = 256'
+    return (f"[model]\n{model}\n[train]\nsteps = {steps}\nbatch = {batch}\nseed = {seed}\nlearning_rate = {rate}\n"
+            'schedule = "cosine"\nwarmup = 0.05\nweight_decay = 0\nclip = 0\n[loss]\nname = "infonce"\ntemperature = 0.05\n'
+            "[mixture]\nalpha = 0.5\n")
+
+
+def dirty_rows(rows, seed):
+    """A third of the positives moved to other rows, a tenth of the rows repeated."""
+    draw = random.Random(seed)
+    moved = [row for row in rows if draw.random() < 1 / 3]
+    positives = [row["pos"] for row in moved]
+    draw.shuffle(positives)
+    for row, positive in zip(moved, positives):
+        row["pos"] = positive
+    out = rows + [dict(row) for row in rows if draw.random() < 0.1]
+    draw.shuffle(out)
+    return out
+
+
+def prepare_cleaning(lab, kind):
+    folder = lab.path("pairs", kind)
+    files = [os.path.join(folder, name.replace("/", "_") + ".jsonl") for name in PAIRS]
+    for name, raw in zip(PAIRS, files):
+        if not os.path.exists(raw):
+            rows = []
+            for row in rows_of(os.path.join(lab.options.data, name + ".jsonl.gz")):
+                positive = row.get("pos")
+                rows.append({"query": row["query"], "pos": positive if isinstance(positive, str) else positive[0]}
+                            if positive else {"query": row["captions"][0], "pos": row["captions"][1]})
+            write_rows(raw, dirty_rows(rows, 7) if kind == "planted" else rows)
+    # As in E5: the judge is a model of the uncleaned pairs themselves, trained for about one epoch.
+    judge = lab.train(f"cleaning/judge-{kind}", static_head(lab, 99, 400) + "".join(source(path) for path in files))
+    cleaned = [path.replace(".jsonl", ".clean.jsonl") for path in files]
+    for raw, clean in zip(files, cleaned):
+        if not os.path.exists(clean):
+            lab.call("prep", raw, "--out", clean, "--filters", "normalise,length,language,dedup,consistency", "--languages", "en",
+                     "--model", judge, "--pool", str(lab.options.pool), "--quiet")
+    return files, cleaned
+
+
+def cleaning(lab):
+    rows = {}
+    for kind in ("as it stands", "planted"):
+        sets = dict(zip(("all", "clean"), prepare_cleaning(lab, kind.split()[0])))
+        for name, files in sets.items():
+            count = sum(1 for path in files for _ in open(path, encoding="utf-8"))
+            runs = []
+            for seed in lab.options.seeds:
+                run = f"cleaning/{kind.split()[0]}-{name}-{seed}"
+                model = lab.train(run, static_head(lab, seed, lab.options.steps) + "".join(source(path) for path in files))
+                runs.append(lab.scores(run, model, STS + RETRIEVAL))
+            rows[f"{kind}: {name}, {count:,} pairs"] = runs
+    table(rows, {"STS12-16, STSBenchmark": STS, "SciFact, Cranfield, CosQA": RETRIEVAL})
+
+
+def cosent(lab):
+    graded = "stsb_en/train.jsonl.gz"  # holds test pairs of STS12-15: only STSBenchmark is reported
+    high = lab.path("pairs", "sts_high.jsonl")
+    if not os.path.exists(high):
+        write_rows(high, ({"query": row["s1"], "pos": row["s2"]}
+                          for row in rows_of(os.path.join(lab.options.data, graded)) if row["score"] >= 4))
+    pairs = "".join(source(name + ".jsonl.gz") for name in PAIRS)
+    tuned = {"InfoNCE on pairs graded >= 4": source(high, batch=128),
+             "CoSENT on graded pairs": source(graded, batch=128, loss="cosent"),
+             "both losses, graded and ungraded pairs": source(graded, batch=128, loss="cosent", weight=5) + pairs}
+    rows = {"before": []} | {name: [] for name in tuned}
+    for seed in lab.options.seeds:
+        base = lab.train(f"cosent/base-{seed}", static_head(lab, seed, lab.options.steps) + pairs)
+        rows["before"].append(lab.scores(f"cosent/base-{seed}", base, ["STSBenchmark"] + RETRIEVAL))
+        for number, (name, sources) in enumerate(tuned.items()):
+            run = f"cosent/{number}-{seed}"
+            model = lab.train(run, static_head(lab, seed, 300, base, rate=5e-3) + sources)
+            rows[name].append(lab.scores(run, model, ["STSBenchmark"] + RETRIEVAL))
+    table(rows, {"STSBenchmark": ["STSBenchmark"], "SciFact, Cranfield, CosQA": RETRIEVAL})
+
+
+def negation_rows(lab):
+    rows = [{"query": row["query"], "pos": row["pos"], "neg": [row["neg"]]}
+            for row in rows_of(os.path.join(lab.options.data, "snli_dev_en/triplet.jsonl.gz"))]
+    rows += [{"query": row["sentence"], "pos": row["sentence"].rstrip(".!"), "neg": [row["negated"]]}
+             for row in rows_of(os.path.join(lab.options.data, "cannot_negated_pairs_en/train.jsonl.gz"))]
+    return [row for row in rows if row["query"] != row["pos"]]
+
+
+def negation(lab):
+    triplets = lab.path("pairs", "negation.jsonl")
+    if not os.path.exists(triplets):
+        write_rows(triplets, negation_rows(lab))
+    kinds = {"triplets": source(triplets, negatives=1, weight=3),
+             "the same pairs without their negatives": source(triplets, weight=3)}
+    keep = "".join(source(path) for path in ("multi30k_captions_en/train.jsonl.gz", "wikisplit_en/tune.jsonl.gz"))
+    graded = source("stsb_en/train_clean.jsonl.gz", loss="cosent", weight=3)
+    tasks = STS + NEGATION
+    rows = {"before": [lab.scores("negation/before", lab.options.model, tasks)]} | {name: [] for name in kinds}
+    for seed in lab.options.seeds:
+        head = (f'[model]\nopen = "{os.path.abspath(lab.options.model)}"\ndropout = 0\nattention_dropout = 0\nprecision = "bf16"\n'
+                f"[train]\nsteps = {lab.options.tune_steps}\nbatch = 128\nseed = {seed}\nlearning_rate = 1e-4\n"
+                '[loss]\nname = "infonce"\ntemperature = 0.05\n[mixture]\nalpha = 0.5\n')
+        for number, (name, text) in enumerate(kinds.items()):
+            run = f"negation/{number}-{seed}"
+            model = lab.train(run, head + text + keep + graded)
+            rows[name].append(lab.scores(run, model, tasks))
+    table(rows, {"STS12-16, STSBenchmark": STS} | {task: [task] for task in NEGATION})
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    effects = {"cleaning": cleaning, "cosent": cosent, "negation": negation}
+    parser.add_argument("effect", choices=effects)
+    parser.add_argument("--akin", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--work", required=True, help="runs and results; what is there is not made again")
+    parser.add_argument("--tokenizer", default="models/static-en-zh-256")
+    parser.add_argument("--tasks", default="bench/tasks/shared_sets.toml")
+    parser.add_argument("--pool", type=int, default=1000, help="cleaning: passages that stand against a positive")
+    parser.add_argument("--model", help="negation: the transformer to continue")
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--tune-steps", type=int, default=150)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    options = parser.parse_args()
+    if not os.path.isdir(options.data):
+        print("skipped: no shared data")
+        return
+    effects[options.effect](Lab(options))
+
+
+if __name__ == "__main__":
+    main()
