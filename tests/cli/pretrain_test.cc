@@ -217,6 +217,7 @@ TEST(Pretrain, NamesWhatIsWrong) {
   EXPECT_NE(error({"pretrain.mask=1.5"}).find("pretrain.mask"), std::string::npos);
   EXPECT_NE(error({"pretrain.length=4096"}).find("max_tokens"), std::string::npos);
   EXPECT_NE(error({"pretrain.stages=soon"}).find("STEP:LENGTH"), std::string::npos);
+  EXPECT_NE(error({"train.grad_cache=4"}).find("train.grad_cache"), std::string::npos);
   EXPECT_NE(error({"model.position=sinus"}).find("rotary"), std::string::npos);
   EXPECT_NE(error({"model.family=static_embedding"}).find("static"), std::string::npos);
 }

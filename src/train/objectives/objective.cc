@@ -148,6 +148,19 @@ class MaskedObjective final : public Objective {
   std::optional<nn::EnhancedDecoder> decoder_;
 };
 
+// What a recipe may ask of contrastive training only.
+void refuse_unused(const Recipe& recipe) {
+  const auto refuse = [](std::string_view key) {
+    throw_error(ErrorKind::usage, key,
+                "has no part in pre-training ([pretrain] objective); leave it out");
+  };
+  if (recipe.train.grad_cache > 0) refuse("train.grad_cache");
+  if (!recipe.matryoshka.dims.empty()) refuse("matryoshka.dims");
+  if (!recipe.adapters.names.empty()) refuse("adapters.names");
+  if (recipe.ewc.lambda > 0) refuse("ewc.lambda");
+  if (recipe.ewc.estimate > 0) refuse("ewc.estimate");
+}
+
 }  // namespace
 
 std::unique_ptr<Objective> make_objective(const Recipe& recipe, nn::TextModel& model,
@@ -157,6 +170,7 @@ std::unique_ptr<Objective> make_objective(const Recipe& recipe, nn::TextModel& m
     throw_error(ErrorKind::unsupported, "pretrain.objective",
                 "a static model has no layers to pre-train; train it contrastively");
   }
+  refuse_unused(recipe);
   return std::make_unique<MaskedObjective>(recipe, model, pool);
 }
 
