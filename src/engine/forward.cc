@@ -126,7 +126,7 @@ class Pass {
     const auto adapters =
         std::span(workspace_.row_adapters).subspan(chunk.begin + local.begin, local.size());
     const MatView<float> to = out.row_range(local.begin, local.size());
-    projection.lora.add(in.row_range(local.begin, local.size()), adapters, to);
+    projection.lora.add(in.row_range(local.begin, local.size()), adapters, scratch_.lora, to);
     if (late == Activation::identity) return;
     for (size_t r = 0; r < to.rows(); ++r) kernels::activate({to.row(r), to.cols()}, late);
   }

@@ -17,6 +17,7 @@ struct ThreadScratch {
   kernels::Operand hidden_operand, context_operand, ffn_operand;  // K = D, H d, F
   AlignedArray<float> normed, ffn;
   kernels::AttentionScratch attention;
+  LoraScratch lora;
 };
 
 // Buffers of one forward pass; kept between passes. Not thread-safe: one team at a time.
