@@ -101,16 +101,6 @@ std::string fit(std::string_view text, size_t columns) {
   return out;
 }
 
-std::string thousands(uint64_t value) {
-  const std::string digits = std::to_string(value);
-  std::string out;
-  for (size_t i = 0; i < digits.size(); ++i) {
-    if (i > 0 && (digits.size() - i) % 3 == 0) out += ',';
-    out += digits[i];
-  }
-  return out;
-}
-
 std::string rate(double per_second) {
   if (!(per_second >= 0) || per_second > 1e15) return "0";
   return per_second >= 100 ? thousands(static_cast<uint64_t>(std::llround(per_second)))

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/number_words.h"
 #include "base/progress.h"
 
 namespace akin::cli {
@@ -23,7 +24,6 @@ std::string printable(std::string_view text);
 std::string clip(std::string_view text, size_t columns);
 std::string fit(std::string_view text, size_t columns);
 
-std::string thousands(uint64_t value);   // 12,345
 std::string rate(double per_second);     // "12,345" or "3.2"
 std::string size_words(uint64_t bytes);  // "12.3 MB"
 

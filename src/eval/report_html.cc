@@ -177,13 +177,7 @@ std::string config_table(const Comparison& comparison) {
 }  // namespace
 
 std::string report_page(const std::string& title, const std::string& body) {
-  return fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<title>{}</title>\n<style>{}</style></head><body><main>\n{}"
-      "<footer><p>Written by akin {}. This file needs nothing else.</p></footer>\n"
-      "</main><script>{}</script></body></html>\n",
-      html_escape(title), kStyle, body, AKIN_VERSION, kScript);
+  return html_page(title, body, kStyle, kScript);
 }
 
 std::vector<const ReportRow*> ReportData::own() const {

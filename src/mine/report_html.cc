@@ -1,5 +1,5 @@
-// See report_html.h. No scripts, no fonts, no pictures; the chart is inline SVG, coloured by CSS so
-// that light and dark both work. The look is that of data's report.
+// See report_html.h. No scripts; the chart is inline SVG, coloured by CSS so that light and dark
+// both work.
 #include "mine/report_html.h"
 
 #include <fmt/format.h>
@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/html.h"
+#include "base/number_words.h"
 
 namespace akin::mine {
 namespace {
@@ -17,41 +18,14 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kStyle = R"css(
-:root{color-scheme:light dark;--bg:#ffffff;--fg:#1b1f24;--mut:#5f6873;--line:#d9dee4;--soft:#f4f6f8;
---pos:#2563eb;--neg:#d97706}
-@media (prefers-color-scheme:dark){:root{--bg:#14171b;--fg:#e6e9ed;--mut:#9aa4af;--line:#333a43;
---soft:#1c2127;--pos:#6ea0ff;--neg:#f5a742}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--bg);color:var(--fg);
-font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","Noto Sans CJK SC",sans-serif}
-main{max-width:1080px;margin:0 auto;padding:28px 24px 64px}
-h1{font-size:26px;margin:0 0 4px}h2{font-size:18px;margin:36px 0 6px}h3{font-size:15px;margin:0 0 8px}
-p,li{max-width:82ch}.mut,footer{color:var(--mut);font-size:13px}
-.cards{display:flex;flex-wrap:wrap;gap:12px;margin:16px 0}
-.card{border:1px solid var(--line);border-radius:8px;padding:10px 16px;min-width:150px}
-.card b{display:block;font-size:22px;font-variant-numeric:tabular-nums}
-.wrap{overflow-x:auto;border:1px solid var(--line);border-radius:8px;margin:10px 0}
-table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}
-th,td{padding:5px 9px;text-align:right;border-bottom:1px solid var(--line);vertical-align:top}
-th{font-weight:600;background:var(--soft)}th.l,td.l{text-align:left;overflow-wrap:anywhere}
-tr:last-child td{border-bottom:0}
-figure{margin:12px 0;padding:14px;border:1px solid var(--line);border-radius:8px}
-svg{display:block;width:100%;height:auto;font:12px system-ui,-apple-system,"Segoe UI",sans-serif}
-svg .t{fill:var(--mut)}.pos{fill:var(--pos)}.neg{fill:var(--neg)}.axis{stroke:var(--line)}
+.mut{font-size:13px}svg .t{fill:var(--mut)}
+.pos{fill:var(--c0)}.neg{fill:var(--c1)}.axis{stroke:var(--line)}
 .key i{display:inline-block;width:10px;height:10px;border-radius:2px;margin:0 6px 0 14px}
-i.pos{background:var(--pos)}i.neg{background:var(--neg)}
-details{border:1px solid var(--line);border-radius:8px;margin:8px 0;padding:8px 14px}
-summary{cursor:pointer;font-weight:600}dl{margin:8px 0;font-size:13px}
+i.pos{background:var(--c0)}i.neg{background:var(--c1)}
+dl{margin:8px 0;font-size:13px}
 dt{color:var(--mut);float:left;width:110px}dd{margin:0 0 4px 120px;overflow-wrap:anywhere}
-hr{border:0;border-top:1px solid var(--line)}
-@media print{main{max-width:none;padding:0}figure,details{break-inside:avoid}}
 )css";
 
-std::string thousands(uint64_t number) {
-  std::string out = std::to_string(number);
-  for (size_t at = out.size(); at > 3;) out.insert(at -= 3, 1, ',');
-  return out;
-}
 std::string percent(double value) { return fmt::format("{:.2f} %", 100 * value); }
 std::string count(const Json& report, const char* key) {
   return thousands(report.at(key).get<uint64_t>());
@@ -220,13 +194,10 @@ std::vector<std::string> estimate_words(const Json& report) {
 
 std::string report_html(const Json& report) {
   try {
-    return fmt::format(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n<meta "
-        "name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Mined "
-        "negatives</title>\n<style>{}</style></head><body><main>\n{}{}{}{}{}<footer><p>Written by "
-        "akin {}. This file needs nothing else.</p></footer>\n</main></body></html>\n",
-        kStyle, head(report), estimate(report), guards_table(report), scores_chart(report),
-        samples(report), AKIN_VERSION);
+    return html_page("Mined negatives",
+                     head(report) + estimate(report) + guards_table(report) + scores_chart(report) +
+                         samples(report),
+                     kStyle);
   } catch (const nlohmann::json::exception& error) {
     throw_error(ErrorKind::bad_format, "report", "is not the report of a mining run: {}",
                 error.what());
