@@ -40,6 +40,7 @@ class Pass {
         team_(team),
         by_columns_(team.size > 1 && batch.tokens() < kColumnsBelowTokens * team.size),
         scratch_(workspace.scratch[by_columns_ ? 0 : team.rank]),
+        lora_(workspace.scratch[team.rank].lora),
         rows_(by_columns_ ? Range{0, batch.tokens()} : team.share(batch.tokens())) {}
 
   void run() {
@@ -126,7 +127,7 @@ class Pass {
     const auto adapters =
         std::span(workspace_.row_adapters).subspan(chunk.begin + local.begin, local.size());
     const MatView<float> to = out.row_range(local.begin, local.size());
-    projection.lora.add(in.row_range(local.begin, local.size()), adapters, scratch_.lora, to);
+    projection.lora.add(in.row_range(local.begin, local.size()), adapters, lora_, to);
     if (late == Activation::identity) return;
     for (size_t r = 0; r < to.rows(); ++r) kernels::activate({to.row(r), to.cols()}, late);
   }
@@ -250,6 +251,7 @@ class Pass {
   const Team team_;
   const bool by_columns_;
   ThreadScratch& scratch_;
+  LoraScratch& lora_;  // never shared: each thread adds to rows of its own
   const Range rows_;
 };
 

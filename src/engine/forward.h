@@ -12,7 +12,8 @@
 
 namespace akin::engine {
 
-// What one thread needs for itself; in a team that divides columns, rank 0's is shared.
+// What one thread needs for itself; in a team that divides columns, rank 0's is shared (but for
+// lora).
 struct ThreadScratch {
   kernels::Operand hidden_operand, context_operand, ffn_operand;  // K = D, H d, F
   AlignedArray<float> normed, ffn;
