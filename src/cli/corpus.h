@@ -21,7 +21,8 @@ struct CorpusOptions {
   void fields(Visitor& v) {
     v("vectors=FILE", vectors,
       "a .npy with one vector per document row, from akin embed, instead of embedding again");
-    v("allow-mismatch", allow_mismatch, "use --vectors or --index although they were made by another model");
+    v("allow-mismatch", allow_mismatch,
+      "use --vectors or --index although they were made by another model");
     v("cache", cache,
       "keep document vectors in $XDG_CACHE_HOME/akin, found again by contents and model "
       "fingerprint");

@@ -50,7 +50,8 @@ std::string model_card(const train::SessionResult& result, const nlohmann::order
                      std::filesystem::path(recipe_path).filename().string(), result.steps);
   if (recipe.contains("pretrain") && recipe["pretrain"]["objective"] != "none") {
     out +=
-        "\nThis is a pre-trained model: its vectors are a start for contrastive training, and of no "
+        "\nThis is a pre-trained model: its vectors are a start for contrastive training, and of "
+        "no "
         "use as they are.\n";
   }
   out +=
