@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "core/late_chunking.h"
 #include "core/side.h"
 
 namespace akin::serve {
@@ -140,27 +141,26 @@ void EmbedWork::late_chunks() {
   const bool cut = encoder.count_tokens({&whole, 1}, options)[0] > tokens.ids.size();
   const size_t last =
       tokens.end.empty() ? 0 : *std::max_element(tokens.end.begin(), tokens.end.end());
+  std::vector<TextChunk> chunks;
   for (size_t p = 0; p < places.size(); ++p) {
-    std::vector<double> sum(width);
-    size_t count = 0;
+    const auto [begin, end] = places[p];
+    TextChunk chunk{static_cast<uint32_t>(begin), static_cast<uint32_t>(end), 0, 0};
     for (size_t t = 0; t < tokens.ids.size(); ++t) {
-      const bool inside = tokens.begin[t] < tokens.end[t] && tokens.begin[t] >= places[p].first &&
-                          tokens.end[t] <= places[p].second;
+      const bool inside =
+          tokens.begin[t] < tokens.end[t] && tokens.begin[t] >= begin && tokens.end[t] <= end;
       if (!inside) continue;
-      for (size_t d = 0; d < width; ++d) sum[d] += static_cast<double>(tokens.vectors(t, d));
-      ++count;
+      if (chunk.token_end == 0) chunk.token_begin = t;
+      chunk.token_end = t + 1;
     }
-    if (cut && places[p].second > last) ++result.usage.truncated_inputs;
-    if (count == 0 && cut) {
+    if (cut && end > last) ++result.usage.truncated_inputs;
+    if (chunk.token_end == 0 && cut) {
       throw_error(ErrorKind::too_long, fmt::format("input {}", p),
                   "lies beyond the {} tokens that the model reads of the joined texts; send fewer",
                   encoder.info().max_tokens);
     }
-    std::vector<float> mean(width);
-    for (size_t d = 0; d < width; ++d)
-      mean[d] = static_cast<float>(sum[d] / static_cast<double>(std::max<size_t>(count, 1)));
-    finish_vector(mean, options.normalize, {result.vectors.row(p), result.vectors.cols()});
+    chunks.push_back(chunk);
   }
+  pool_chunks(tokens, chunks, options.normalize, result.vectors.view());
 }
 
 void EmbedWork::finish(const std::optional<Error>& error) {
