@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "cli/terminal.h"
+#include "core/encoding_key.h"
 #include "store/vectors_file.h"
 
 namespace akin::cli {
@@ -19,13 +20,7 @@ namespace fs = std::filesystem;
 std::string cache_key(const Corpus& corpus, const EncoderInfo& info, const EncodeOptions& encode) {
   Hasher hasher;
   hasher.add(std::string_view("akin document vectors 1"));
-  hasher.add(info.fingerprint);
-  hasher.add(precision_name(info.precision));
-  hasher.add(resolve_prompt(info, encode));
-  hasher.add(encode.task);
-  hasher.add(uint64_t{resolve_dims(info, encode)});
-  hasher.add(uint64_t{encode.normalize});
-  hasher.add(static_cast<uint64_t>(encode.truncate));
+  add_encoding(hasher, info, encode);
   for (const auto& document : corpus.documents) hasher.add(document.text);
   return hasher.hex();
 }

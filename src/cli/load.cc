@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "cli/terminal.h"
 #include "core/pooling_words.h"
+#include "core/side.h"
 #include "engine/cpu_encoder.h"
 #include "store/hub_cache.h"
 
@@ -122,30 +123,10 @@ EncodeOptions encode_options(const EncodeFlags& flags, Side side, const EncoderI
   out.normalize = flags.normalize;
   out.truncate = flags.truncate;
   const bool chosen = !flags.prompt_name.empty() || flags.prompt.has_value();
-  const auto pick = [](const auto& known,
-                       std::initializer_list<std::string_view> words) -> std::string {
-    for (const auto word : words) {
-      if (known(word)) return std::string(word);
-    }
-    return {};
-  };
-  const auto has_prompt = [&](std::string_view name) {
-    return info.prompts.contains(std::string(name));
-  };
-  const auto has_task = [&](std::string_view name) {
-    return std::find(info.tasks.begin(), info.tasks.end(), name) != info.tasks.end();
-  };
   if (side != Side::none) {
     const bool query = side == Side::query;
-    if (!chosen) {
-      out.prompt_name = query ? pick(has_prompt, {"query", "retrieval.query", "search_query"})
-                              : pick(has_prompt, {"document", "passage", "corpus",
-                                                  "retrieval.passage", "search_document"});
-    }
-    if (flags.task.empty()) {
-      out.task =
-          query ? pick(has_task, {"retrieval.query"}) : pick(has_task, {"retrieval.passage"});
-    }
+    if (!chosen) out.prompt_name = side_prompt_name(info, query);
+    if (flags.task.empty()) out.task = side_task(info, query);
   } else if (!chosen && flags.task.empty() && !info.prompts.empty() &&
              info.default_prompt_name.empty()) {
     std::vector<std::string> names;

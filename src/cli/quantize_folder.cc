@@ -10,6 +10,7 @@
 
 #include "kernels/quantize.h"
 #include "model/model.h"
+#include "store/copy_folder.h"
 #include "store/safetensors.h"
 
 namespace akin::cli {
@@ -25,22 +26,6 @@ bool is_replaced(const fs::path& relative) {
   const std::string extension = relative.extension().string();
   return extension == ".safetensors" || extension == ".bin" || extension == ".gguf" ||
          extension == ".h5" || extension == ".msgpack" || name == "model.safetensors.index.json";
-}
-
-void copy_rest(const fs::path& in, const fs::path& out) {
-  for (auto it = fs::recursive_directory_iterator(in); it != fs::recursive_directory_iterator();
-       ++it) {
-    const fs::path relative = it->path().lexically_relative(in);
-    if (is_replaced(relative)) {
-      if (it->is_directory()) it.disable_recursion_pending();
-      continue;
-    }
-    if (it->is_directory()) {
-      fs::create_directories(out / relative);
-    } else {
-      fs::copy_file(it->path(), out / relative);
-    }
-  }
 }
 
 // Checkpoint names of the layers' linear weights.
@@ -100,7 +85,7 @@ void quantize_folder(const fs::path& in, const fs::path& out) {
   temporary += "." + std::to_string(::getpid()) + ".tmp";
   try {
     fs::create_directories(temporary);
-    copy_rest(in, temporary);
+    store::copy_folder(in, temporary, is_replaced);
     write_weights(in, temporary, *model.weights);
     fs::rename(temporary, out);
   } catch (...) {

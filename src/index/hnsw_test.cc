@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/rng.h"
+#include "index/test_vectors.h"
 #include "kernels/elementwise.h"
 #include "store/test_files.h"
 
@@ -23,17 +24,7 @@ using store::expect_error;
 using store::TempFolder;
 
 Mat<float> unit(size_t rows, size_t dims, uint64_t seed) {
-  Mat<float> out(rows, dims);
-  Rng rng(seed);
-  for (size_t r = 0; r < rows; ++r) {
-    double squares = 0;
-    for (size_t d = 0; d < dims; ++d) {
-      out(r, d) = static_cast<float>(rng.normal() / (1.0 + static_cast<double>(d) / 4));
-      squares += double{out(r, d)} * out(r, d);
-    }
-    for (size_t d = 0; d < dims; ++d) out(r, d) /= static_cast<float>(std::sqrt(squares));
-  }
-  return out;
+  return decaying_unit_rows(rows, dims, seed, 4);
 }
 
 std::vector<RowHit> naive(const Mat<float>& rows, const float* query, size_t k, RowMask allowed) {

@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "index/test_vectors.h"
 #include "kernels/elementwise.h"
 #include "store/test_files.h"
 
@@ -43,17 +44,7 @@ Mat<float> tied(size_t rows, size_t dims, uint64_t seed) {
   return out;
 }
 Mat<float> unit(size_t rows, size_t dims, uint64_t seed) {
-  Mat<float> out(rows, dims);
-  Rng rng(seed);
-  for (size_t r = 0; r < rows; ++r) {
-    double squares = 0;
-    for (size_t d = 0; d < dims; ++d) {
-      out(r, d) = static_cast<float>(rng.normal() / (1.0 + static_cast<double>(d) / 8));
-      squares += double{out(r, d)} * out(r, d);
-    }
-    for (size_t d = 0; d < dims; ++d) out(r, d) /= static_cast<float>(std::sqrt(squares));
-  }
-  return out;
+  return decaying_unit_rows(rows, dims, seed, 8);
 }
 
 std::vector<uint64_t> random_mask(size_t rows, double share, uint64_t seed) {

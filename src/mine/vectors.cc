@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "core/encoding_key.h"
 
 namespace akin::mine {
 namespace fs = std::filesystem;
@@ -71,13 +72,7 @@ class Appender {
 std::string encoding_key(const EncoderInfo& info, const EncodeOptions& options) {
   Hasher hasher;
   hasher.add(std::string_view("akin mine vectors 1"));
-  hasher.add(info.fingerprint);
-  hasher.add(precision_name(info.precision));
-  hasher.add(resolve_prompt(info, options));
-  hasher.add(options.task);
-  hasher.add(uint64_t{resolve_dims(info, options)});
-  hasher.add(uint64_t{options.normalize});
-  hasher.add(static_cast<uint64_t>(options.truncate));
+  add_encoding(hasher, info, options);
   return hasher.hex();
 }
 

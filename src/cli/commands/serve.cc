@@ -39,8 +39,8 @@ struct ServeOptions {
   void fields(Visitor& v) {
     v("model=[NAME=]MODEL", model,
       "a model to serve, any number of times: a folder, a model that akin ships, or ORG/NAME in "
-      "the "
-      "Hugging Face cache; clients know it as NAME, else by its own; requests that name none get "
+      "the Hugging Face cache; clients know it as NAME, else by its own; requests that name none "
+      "get "
       "the first");
     v("index=[NAME=]DIR", index, "an index to serve at /v1/search, made by one of the models");
     v("index-writable", index_writable, "let clients add documents and remove them");

@@ -193,28 +193,16 @@ void embed_v2(Service& service, const HttpRequest& request, const Call& call, Re
 void rerank_v2(Service& service, const HttpRequest& request, const Call& call, Reply reply) {
   const Body body(request.body);
   body.object().need("model");
-  DocumentRerank asked = read_rerank(body.object(), false);
-  std::vector<std::string> documents;
-  if (asked.return_documents) documents = asked.request.documents;
-  size_t cut = 0;
-  if (asked.max_tokens_per_doc) {
-    cut = cut_texts(service, asked.request.model, *asked.max_tokens_per_doc, Truncate::right,
-                    asked.request.documents);
-  }
-  RerankRequest ask = std::move(asked.request);
-  service.rerank(std::move(ask), call,
-                 answer<RerankResult>(request, error, std::move(reply),
-                                      [asked = std::move(asked), documents = std::move(documents),
-                                       cut, id = call.request_id](RerankResult& result) {
-                                        result.usage.truncated_inputs += cut;
-                                        std::string out = R"({"id":)";
-                                        append_json(out, id);
-                                        out += ',';
-                                        append_results(out, result, asked, documents);
-                                        out += R"(,"meta":{"api_version":{"version":"2"},)"
-                                               R"("billed_units":{"search_units":1}}})";
-                                        return json_response(std::move(out), result.usage);
-                                      }));
+  send_rerank(service, request, call, std::move(reply), read_rerank(body.object(), false), error,
+              [id = call.request_id](const RerankResult&, std::string_view results) {
+                std::string out = R"({"id":)";
+                append_json(out, id);
+                out += ',';
+                out += results;
+                out += R"(,"meta":{"api_version":{"version":"2"},)"
+                       R"("billed_units":{"search_units":1}}})";
+                return out;
+              });
 }
 
 constexpr Route kRoutes[] = {{"POST", "/v2/embed", embed_v2},

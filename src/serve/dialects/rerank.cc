@@ -28,6 +28,26 @@ std::string document_text(JsonElement item, const std::string& path,
   return text;
 }
 
+// "results":[{"index","relevance_score","document"?}], best first.
+void append_results(std::string& out, const RerankResult& result, const DocumentRerank& asked,
+                    const std::vector<std::string>& documents) {
+  out += R"("results":[)";
+  bool first = true;
+  for (const size_t i : rank(result.scores, asked.top_n)) {
+    out += first ? "" : ",";
+    first = false;
+    out += fmt::format(R"({{"index":{},"relevance_score":)", i);
+    append_float(out, result.scores[i]);
+    if (asked.return_documents) {
+      out += R"(,"document":{"text":)";
+      append_json(out, documents.at(i));
+      out += '}';
+    }
+    out += '}';
+  }
+  out += ']';
+}
+
 HttpResponse error(const Error& error, const HttpRequest&) {
   const ErrorKindInfo& info = error_kind_info(error.kind());
   HttpResponse response;
@@ -80,23 +100,25 @@ DocumentRerank read_rerank(const BodyObject& body, bool return_documents) {
   return out;
 }
 
-void append_results(std::string& out, const RerankResult& result, const DocumentRerank& asked,
-                    const std::vector<std::string>& documents) {
-  out += R"("results":[)";
-  bool first = true;
-  for (const size_t i : rank(result.scores, asked.top_n)) {
-    out += first ? "" : ",";
-    first = false;
-    out += fmt::format(R"({{"index":{},"relevance_score":)", i);
-    append_float(out, result.scores[i]);
-    if (asked.return_documents) {
-      out += R"(,"document":{"text":)";
-      append_json(out, documents.at(i));
-      out += '}';
-    }
-    out += '}';
+void send_rerank(Service& service, const HttpRequest& request, const Call& call, Reply reply,
+                 DocumentRerank asked, ErrorPrinter print_error, RerankBody body) {
+  std::vector<std::string> documents;
+  if (asked.return_documents) documents = asked.request.documents;
+  size_t cut = 0;
+  if (asked.max_tokens_per_doc) {
+    cut = cut_texts(service, asked.request.model, *asked.max_tokens_per_doc, Truncate::right,
+                    asked.request.documents);
   }
-  out += ']';
+  RerankRequest ask = std::move(asked.request);
+  auto print = [asked = std::move(asked), documents = std::move(documents), cut,
+                body = std::move(body)](RerankResult& result) {
+    result.usage.truncated_inputs += cut;
+    std::string results;
+    append_results(results, result, asked, documents);
+    return json_response(body(result, results), result.usage);
+  };
+  service.rerank(std::move(ask), call,
+                 answer<RerankResult>(request, print_error, std::move(reply), std::move(print)));
 }
 
 void rerank_documents(Service& service, const HttpRequest& request, const Call& call, Reply reply) {
@@ -107,36 +129,23 @@ void rerank_documents(Service& service, const HttpRequest& request, const Call& 
       !body.object().has("max_chunks_per_doc") && !body.object().has("max_tokens_per_doc") &&
       request.header("x-client-name").empty() && request.header("x-fern-sdk-name").empty();
   DocumentRerank asked = read_rerank(body.object(), jina);
-  std::vector<std::string> documents;
-  if (asked.return_documents) documents = asked.request.documents;
-  size_t cut = 0;
-  if (asked.max_tokens_per_doc) {
-    cut = cut_texts(service, asked.request.model, *asked.max_tokens_per_doc, Truncate::right,
-                    asked.request.documents);
-  }
-  RerankRequest ask = std::move(asked.request);
-  service.rerank(std::move(ask), call,
-                 answer<RerankResult>(request, error, std::move(reply),
-                                      [asked = std::move(asked), documents = std::move(documents),
-                                       cut, id = call.request_id](RerankResult& result) {
-                                        result.usage.truncated_inputs += cut;
-                                        std::string out = R"({"object":"rerank","id":)";
-                                        append_json(out, id);
-                                        append_key(out, "model");
-                                        append_json(out, result.model);
-                                        out += ',';
-                                        append_results(out, result, asked, documents);
-                                        out += fmt::format(
-                                            R"(,"usage":{{"prompt_tokens":{0},"total_tokens":{0})",
-                                            result.usage.tokens);
-                                        if (result.usage.truncated_inputs > 0) {
-                                          out += fmt::format(R"(,"truncated_inputs":{})",
-                                                             result.usage.truncated_inputs);
-                                        }
-                                        out += R"(},"meta":{"api_version":{"version":"1"},)"
-                                               R"("billed_units":{"search_units":1}}})";
-                                        return json_response(std::move(out), result.usage);
-                                      }));
+  send_rerank(service, request, call, std::move(reply), std::move(asked), error,
+              [id = call.request_id](const RerankResult& result, std::string_view results) {
+                std::string out = R"({"object":"rerank","id":)";
+                append_json(out, id);
+                append_key(out, "model");
+                append_json(out, result.model);
+                out += ',';
+                out += results;
+                out += fmt::format(R"(,"usage":{{"prompt_tokens":{0},"total_tokens":{0})",
+                                   result.usage.tokens);
+                if (result.usage.truncated_inputs > 0) {
+                  out += fmt::format(R"(,"truncated_inputs":{})", result.usage.truncated_inputs);
+                }
+                out += R"(},"meta":{"api_version":{"version":"1"},)"
+                       R"("billed_units":{"search_units":1}}})";
+                return out;
+              });
 }
 
 HttpResponse rerank_error(const Error& e, const HttpRequest& request) { return error(e, request); }

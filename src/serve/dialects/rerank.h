@@ -1,8 +1,10 @@
 // Reranking with "documents", for the dialects that share it.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "serve/dialects/answer.h"
@@ -17,9 +19,12 @@ struct DocumentRerank {
 
 // Errors: usage, bad_format naming the field.
 DocumentRerank read_rerank(const BodyObject& body, bool return_documents);
-// "results":[{"index","relevance_score","document"?}], best first.
-void append_results(std::string& out, const RerankResult& result, const DocumentRerank& asked,
-                    const std::vector<std::string>& documents);
+// The body of an answer; `results` is "results":[{"index","relevance_score","document"?}], best
+// first.
+using RerankBody = std::function<std::string(const RerankResult& result, std::string_view results)>;
+// Cuts the documents as asked, scores them, answers.
+void send_rerank(Service& service, const HttpRequest& request, const Call& call, Reply reply,
+                 DocumentRerank asked, ErrorPrinter print_error, RerankBody body);
 // The whole exchange.
 void rerank_documents(Service& service, const HttpRequest& request, const Call& call, Reply reply);
 HttpResponse rerank_error(const Error& error, const HttpRequest& request);
