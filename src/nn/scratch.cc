@@ -22,6 +22,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kMaxFileBytes = uint64_t{256} << 20;
+constexpr float kQuiet = 0.1F;
 constexpr int64_t kTypes = 2;  // rows of BERT's token type table; row 0 is used
 
 // Weights in memory.
@@ -86,6 +87,15 @@ class BertMaker {
 
   void matrix(const std::string& name, const std::string& source, int64_t rows, int64_t cols) {
     weights_.add(name, source, {rows, cols}, normal_values(name, rows * cols, spec_));
+  }
+  // Positions and types add up with the words. Beside a table that knows its words they start small:
+  // at the words' own size they would drown half of what was copied.
+  void offsets(const std::string& name, const std::string& source, int64_t rows) {
+    std::vector<float> values = normal_values(name, rows * spec_.hidden, spec_);
+    if (!spec_.embeddings_from.empty()) {
+      for (float& value : values) value *= kQuiet;
+    }
+    weights_.add(name, source, {rows, spec_.hidden}, std::move(values));
   }
   void vector(const std::string& name, const std::string& source, int64_t size, float value) {
     weights_.add(name, source, {size}, std::vector<float>(static_cast<size_t>(size), value));
@@ -199,9 +209,8 @@ void make_bert(const ScratchSpec& spec, ModelParts& parts, MadeWeights& weights)
   BertMaker make(spec, weights);
   weights.add("embed.token", "embeddings.word_embeddings.weight", {arch.vocab_size, arch.hidden},
               token_rows("embed.token", spec, *parts.model.tokenizer));
-  make.matrix("embed.position", "embeddings.position_embeddings.weight", arch.max_positions,
-              arch.hidden);
-  make.matrix("embed.type", "embeddings.token_type_embeddings.weight", kTypes, arch.hidden);
+  make.offsets("embed.position", "embeddings.position_embeddings.weight", arch.max_positions);
+  make.offsets("embed.type", "embeddings.token_type_embeddings.weight", kTypes);
   make.norm("embed.norm", "embeddings.LayerNorm");
   for (int64_t i = 0; i < arch.layers; ++i) make.layer(i);
   parts.config_json = Json{

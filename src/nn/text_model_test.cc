@@ -180,6 +180,8 @@ TEST(Scratch, RowsOfAStaticModelStartTheTable) {
   EXPECT_LT((ratio - ratio[0]).abs().max().item<double>(), 1e-4);
   EXPECT_TRUE(rows[11].equal(random[11]));
   EXPECT_TRUE(rows.narrow(1, 8, 4).equal(random.narrow(1, 8, 4)));
+  const at::Tensor positions = parameter(*model, "embed.position").value.detach();
+  EXPECT_LT(positions.pow(2).mean().sqrt().item<double>(), 0.03);
   spec.embeddings_from = folder / "nowhere";
   EXPECT_EQ(kind_of([&] { TextModel::from_scratch(spec, {}); }), ErrorKind::not_found);
 }
