@@ -53,6 +53,26 @@ export function clip(ids, limit) {
   return ids.length <= limit ? ids : [...ids.slice(0, limit - 1), ids.at(-1)];
 }
 
+// ids: array of id arrays -> int64 tensors [batch, longest]. An int64 is two int32 halves.
+export function feeds(ort, ids) {
+  const length = ids.reduce((m, r) => Math.max(m, r.length), 0);
+  const size = ids.length * length;
+  const tensors = {};
+  const halves = {};
+  for (const name of ['input_ids', 'attention_mask', 'token_type_ids']) {
+    const data = new BigInt64Array(size);
+    halves[name] = new Int32Array(data.buffer);
+    tensors[name] = new ort.Tensor('int64', data, [ids.length, length]);
+  }
+  ids.forEach((row, b) => {
+    for (let i = 0; i < row.length; i++) {
+      halves.input_ids[2 * (b * length + i)] = row[i];
+      halves.attention_mask[2 * (b * length + i)] = 1;
+    }
+  });
+  return tensors;
+}
+
 // Indices of texts, sorted by length, in batches. With `equal`, a batch holds one length only.
 export function sortedBatches(lengths, size, equal = false) {
   const order = lengths.map((_, i) => i).sort((a, b) => lengths[b] - lengths[a]);

@@ -37,28 +37,8 @@ async function load() {
   return { tokenizer, session };
 }
 
-// ids: array of id arrays -> int64 tensors [batch, longest]. An int64 is two int32 halves.
-function feeds(ids) {
-  const length = ids.reduce((m, r) => Math.max(m, r.length), 0);
-  const size = ids.length * length;
-  const tensors = {};
-  const halves = {};
-  for (const name of ['input_ids', 'attention_mask', 'token_type_ids']) {
-    const data = new BigInt64Array(size);
-    halves[name] = new Int32Array(data.buffer);
-    tensors[name] = new ort.Tensor('int64', data, [ids.length, length]);
-  }
-  ids.forEach((row, b) => {
-    for (let i = 0; i < row.length; i++) {
-      halves.input_ids[2 * (b * length + i)] = row[i];
-      halves.attention_mask[2 * (b * length + i)] = 1;
-    }
-  });
-  return tensors;
-}
-
 async function forward(session, ids) {
-  const out = await session.run(feeds(ids), ['sentence_embedding']);
+  const out = await session.run(c.feeds(ort, ids), ['sentence_embedding']);
   return out.sentence_embedding;
 }
 
