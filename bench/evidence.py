@@ -6,6 +6,8 @@ Not a test: it needs the shared data folder and minutes to an hour of two cores.
   bench/evidence.py cleaning --akin build/src/akin --data DATA --work /tmp/evidence
   bench/evidence.py cosent   --akin build/src/akin --data DATA --work /tmp/evidence
   bench/evidence.py negation --akin build/src/akin --data DATA --work /tmp/evidence --model TRANSFORMER
+  bench/evidence.py pretraining --akin build/src/akin --data DATA --work /tmp/evidence --seeds 1 2
+  bench/evidence.py adapters --akin build/src/akin --data DATA --work /tmp/evidence --model TRANSFORMER
 
 cleaning: a static model from scratch on all pairs against the same on what `akin prep` leaves, the same
 number of steps; once on the pairs as they stand, once with planted faults (shuffled positives, repeats).
@@ -13,6 +15,10 @@ cosent: a static model of pairs, continued on graded STS pairs with CoSENT, with
 graded 4 or more, and with both kinds of data at once, each by its loss.
 negation: a model continued on triplets whose negative denies the query, against the same number of steps
 without their negatives.
+pretraining: a small English transformer, contrastive training from random weights, after masked words and
+after RetroMAE, the same number of pre-training steps for both.
+adapters: the five task adapters of recipes/jina-v3-adapters.toml over a frozen model, against one adapter
+for all tasks, and against one adapter for both sides of retrieval, each with the same sources and steps.
 Every row is the mean over --seeds, with the spread (largest minus smallest).
 """
 import argparse
@@ -21,6 +27,7 @@ import gzip
 import json
 import os
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -215,9 +222,72 @@ def negation(lab):
     table(rows, {"STS12-16, STSBenchmark": STS} | {task: [task] for task in NEGATION})
 
 
+def pretraining(lab):
+    texts = ["pretrain_text_en/train", "wikipedia_en/abstract", "wikipedia_en/section"]
+    tokenizer = lab.path("pretraining", "vocabulary")
+    if not os.path.exists(os.path.join(tokenizer, "tokenizer.json")):
+        lab.call("tokenizer", "train", "--vocab-size", "8000", "--lowercase", "--field", "text,query,pos", "--out", tokenizer,
+                 *(os.path.join(lab.options.data, name + ".jsonl.gz") for name in texts))
+    shape = (f'[model]\ntokenizer = "{tokenizer}"\nlayers = 3\nhidden = 192\nheads = 6\nffn_hidden = 768\nmax_positions = 256\n'
+             'max_tokens = 128\npooling = "cls"\ndropout = 0\nattention_dropout = 0\n')
+    corpus = source(texts[0] + ".jsonl.gz") + source([name + ".jsonl.gz" for name in texts[1:]], map=["query=pos"])
+    pairs = "".join(source(name + ".jsonl.gz", max_query_tokens=32, max_document_tokens=96) for name in PAIRS[:5])
+    starts = {"no pre-training": None, "masked words": 'objective = "mlm"\nmask = 0.15', "RetroMAE": 'objective = "retromae"\nmask = 0.3'}
+    rows = {name: [] for name in starts}
+    for seed in lab.options.seeds:
+        for name, objective in starts.items():
+            run, start = f"pretraining/{name.replace(' ', '-')}-{seed}", shape
+            if objective:
+                learn = (f"[train]\nsteps = {lab.options.pretrain_steps}\nbatch = 32\nseed = {seed}\nlearning_rate = 1e-3\nwarmup = 0.1\n"
+                         f'precision = "bf16"\n[pretrain]\n{objective}\nlength = 128\n')
+                found = lab.train(run + "-start", shape + 'precision = "bf16"\n' + learn.replace('precision = "bf16"\n', "") + corpus)
+                start = f'[model]\nopen = "{found}"\ndropout = 0\nattention_dropout = 0\n'
+            tune = (f'precision = "bf16"\n[train]\nsteps = {lab.options.tune_steps}\nbatch = 128\nseed = {seed}\nlearning_rate = 5e-4\n'
+                    'warmup = 0.1\n[loss]\nname = "infonce"\ntemperature = 0.05\n[mixture]\nalpha = 0.5\n')
+            rows[name].append(lab.scores(run, lab.train(run, start + tune + pairs), STS + RETRIEVAL))
+    table(rows, {"SciFact, Cranfield, CosQA": RETRIEVAL} | {task: [task] for task in RETRIEVAL} | {"STS": STS})
+
+
+def adapters(lab):
+    with open("recipes/jina-v3-adapters.toml", encoding="utf-8") as file:
+        recipe = re.sub(r"\[evaluate\].*?\n\n", "", file.read(), flags=re.S)
+    recipe = recipe.replace('open = "runs/transformer/model"', f'open = "{os.path.abspath(lab.options.model)}"\nprecision = "bf16"')
+    recipe = re.sub(r"steps = \d+", f"steps = {lab.options.adapter_steps}", recipe)
+    prompts = re.compile(r"prompts = \[.*?\n\]", flags=re.S)
+    recipe = prompts.sub("", recipe)  # no prompts: they would count as a difference of their own
+
+    def renamed(names=(), new=""):
+        text = recipe
+        for name in names:
+            text = text.replace(f'task = "{name}"', f'task = "{new}"')
+        used = sorted(set(re.findall(r'task = "([^"]+)"', text)))
+        return re.sub(r"names = \[.*?\]", f"names = {json.dumps(used)}\nmerged = true", text)
+
+    retrieval = ["retrieval.query", "retrieval.passage"]
+    others = ["text-matching", "separation", "classification"]
+    arms = {"five adapters": (renamed(), None), "one adapter for both sides of retrieval": (renamed(retrieval, "retrieval"), "retrieval"),
+            "one adapter for all tasks": (renamed(retrieval + others, "all"), "all")}
+    groups = {"STS": STS + ["STSB", "LCQMC", "AFQMC"], "retrieval": RETRIEVAL + ["CMRC2018", "DRCD"],
+              "classification": ["Banking77Classification", "TREC6", "Clinc150", "TNews.fewclue"],
+              "clustering": ["CSLTitleClustering", "THUCNewsTitles", "StackOverflowTitles", "Biomedical"]}
+    tasks = [task for group in groups.values() for task in group]
+    rows = {"the frozen model": [lab.scores("adapters/before", lab.options.model, tasks)]} | {name: [] for name in arms}
+    for seed in lab.options.seeds:
+        for number, (name, (text, shared)) in enumerate(arms.items()):
+            run = f"adapters/{number}-{seed}"
+            model = lab.train(run, text.replace("[train]\n", f"[train]\nseed = {seed}\n"))
+            scores = lab.scores(run, model, tasks) if shared != "all" else {}
+            if shared:  # a task type finds its adapter by name; a shared one is evaluated merged
+                merged = os.path.join(os.path.dirname(model), "merged", shared)
+                scores |= lab.scores(run + "-merged", merged, tasks if shared == "all" else groups["retrieval"])
+            rows[name].append(scores)
+    table(rows, groups)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    effects = {"cleaning": cleaning, "cosent": cosent, "negation": negation}
+    effects = {"cleaning": cleaning, "cosent": cosent, "negation": negation,
+               "pretraining": pretraining, "adapters": adapters}
     parser.add_argument("effect", choices=effects)
     parser.add_argument("--akin", required=True)
     parser.add_argument("--data", required=True)
@@ -225,9 +295,11 @@ def main():
     parser.add_argument("--tokenizer", default="models/static-en-zh-256")
     parser.add_argument("--tasks", default="bench/tasks/shared_sets.toml")
     parser.add_argument("--pool", type=int, default=1000, help="cleaning: passages that stand against a positive")
-    parser.add_argument("--model", help="negation: the transformer to continue")
+    parser.add_argument("--model", help="negation, adapters: the transformer to continue")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--tune-steps", type=int, default=150)
+    parser.add_argument("--pretrain-steps", type=int, default=1500)
+    parser.add_argument("--adapter-steps", type=int, default=600)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     options = parser.parse_args()
     if not os.path.isdir(options.data):
