@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/failure_cases.h"
 #include "cli/load.h"
 #include "cli/terminal.h"
 #include "mine/report_html.h"
@@ -39,6 +40,9 @@ struct MineFlags {
   mine::GuardOptions guards;
   mine::OutputFormat format = mine::OutputFormat::flagembedding;
   bool scores = false, check = false;
+  std::vector<std::string> failure_cases;
+  std::string eval_set;
+  double hold_out = 0.1;
 
   template <typename Visitor>
   void fields(Visitor& v) {
@@ -103,6 +107,14 @@ struct MineFlags {
       "is a negative, between the two it is neither");
     v("skip-bad-rows", read.skip_bad_rows,
       "count rows that cannot be read and go on, instead of stopping at the first");
+    v("failure-cases=CASE,...", failure_cases,
+      "no search and no model: rows that show where models go wrong, made of the input's own rows "
+      "and documents: " +
+          failure_case_list() + "; or all. A line of query, pos, neg for each row and case");
+    v("eval-set=FOLDER", eval_set,
+      "failure cases: the rows held out go there, with a tasks.toml for akin eval; without --out "
+      "all rows do");
+    v("hold-out=SHARE", hold_out, "failure cases: share of the rows for --eval-set");
     v("report=FILE", report, "where the JSON report goes; default OUT.report.json");
     v("work=FOLDER", work,
       "for unfinished work, from which an interrupted run goes on; default OUT.work. A folder that "
@@ -127,7 +139,8 @@ constexpr CommandInfo kInfo = {
     "akin mine scifact --split train --model static-en-64 --negatives 7 --sampling random --out "
     "mined.jsonl\n"
     "akin mine faq.csv --map query=frage,positive=antwort --corpus docs.txt --model static-en-64 "
-    "--out faq.jsonl"};
+    "--out faq.jsonl\n"
+    "akin mine pairs.jsonl --failure-cases all --out failures.jsonl --eval-set failures"};
 
 constexpr size_t kCheckRows = 2000, kCheckDocuments = 20'000, kExamples = 5;
 
@@ -345,6 +358,24 @@ int check(mine::MineOptions& options, Context& context) {
   return 0;
 }
 
+mine::InputOptions input_of(const MineFlags& flags) {
+  mine::InputOptions out;
+  out.files = flags.inputs;
+  out.read = flags.read;
+  out.min_label = flags.min_label;
+  return out;
+}
+
+// Documents besides those of the rows.
+std::vector<mine::TextStream> corpus_of(const MineFlags& flags) {
+  std::vector<mine::TextStream> out;
+  for (const auto& path : flags.inputs) {
+    if (fs::is_directory(path)) add_documents(path, out);
+  }
+  for (const auto& path : flags.corpus) add_documents(path, out);
+  return out;
+}
+
 mine::MineOptions resolve(MineFlags& flags) {
   if (flags.inputs.empty()) {
     throw_error(ErrorKind::usage, "FILE", "no input is named; see akin help mine");
@@ -356,13 +387,8 @@ mine::MineOptions resolve(MineFlags& flags) {
   read_range(flags.range, flags.select);
   mine::check_guards(flags.guards);
   mine::MineOptions out;
-  out.input.files = flags.inputs;
-  out.input.read = flags.read;
-  out.input.min_label = flags.min_label;
-  for (const auto& path : flags.inputs) {
-    if (fs::is_directory(path)) add_documents(path, out.corpus);
-  }
-  for (const auto& path : flags.corpus) add_documents(path, out.corpus);
+  out.input = input_of(flags);
+  out.corpus = corpus_of(flags);
   out.guards = flags.guards;
   out.select = flags.select;
   out.format = flags.format;
@@ -374,7 +400,27 @@ mine::MineOptions resolve(MineFlags& flags) {
   return out;
 }
 
+int run_cases(MineFlags& flags, Context& context) {
+  if (flags.inputs.empty()) {
+    throw_error(ErrorKind::usage, "FILE", "no input is named; see akin help mine");
+  }
+  if (!flags.out.empty()) check_output("--out", flags.out);
+  if (!flags.report.empty()) check_output("--report", flags.report);
+  mine::FailureOptions options;
+  options.input = input_of(flags);
+  options.corpus = corpus_of(flags);
+  options.cases = flags.failure_cases;
+  options.negatives = flags.select.negatives;
+  options.seed = flags.select.seed;
+  options.hold_out = flags.eval_set.empty() ? 0 : flags.hold_out;
+  options.out = flags.out;
+  options.eval_set = flags.eval_set;
+  options.threads = flags.model.threads;
+  return run_failure_cases(std::move(options), flags.report, flags.check, context);
+}
+
 int run(MineFlags& flags, Context& context) {
+  if (!flags.failure_cases.empty()) return run_cases(flags, context);
   auto options = resolve(flags);
   if (flags.report.empty()) flags.report = flags.out + ".report.json";
   check_output("--out", flags.out);
