@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "index/flat_select.cc"
@@ -64,6 +65,45 @@ size_t select_one(const float* scores, float threshold, size_t n, uint32_t* colu
   return select_by(scores, OneForAll{threshold}, n, columns, kept);
 }
 
+// Those of n pairs with a score >= threshold, one after another; column(c) gives the columns from c
+// on. Outputs may be the inputs: a vector is read before anything is written over it.
+template <class Column>
+HWY_INLINE size_t keep(const float* scores, float threshold, size_t n, const Column& column,
+                       uint32_t* columns, float* kept) {
+  const DF d;
+  const DU du;
+  const size_t lanes = hn::Lanes(d);
+  const auto limit = hn::Set(d, threshold);
+  size_t count = 0, c = 0;
+  for (; c + lanes <= n; c += lanes) {
+    const auto score = hn::LoadU(d, scores + c);
+    const auto column_numbers = column(du, c);
+    const auto mask = hn::Ge(score, limit);
+    hn::StoreU(hn::Compress(score, mask), d, kept + count);
+    hn::StoreU(hn::Compress(column_numbers, hn::RebindMask(du, mask)), du, columns + count);
+    count += hn::CountTrue(d, mask);
+  }
+  const hn::CappedTag<uint32_t, 1> one;
+  for (; c < n; ++c) {
+    const float score = scores[c];
+    columns[count] = hn::GetLane(column(one, c));
+    kept[count] = score;
+    count += score >= threshold ? 1 : 0;
+  }
+  return count;
+}
+
+size_t append(const float* scores, float threshold, size_t n, uint32_t first, uint32_t* columns,
+              float* kept) {
+  const auto column = [=](auto du, size_t c)
+                          HWY_ATTR { return hn::Iota(du, first + static_cast<uint32_t>(c)); };
+  return keep(scores, threshold, n, column, columns, kept);
+}
+size_t keep_in_place(float threshold, size_t n, uint32_t* columns, float* kept) {
+  const auto column = [=](auto du, size_t c) HWY_ATTR { return hn::LoadU(du, columns + c); };
+  return keep(kept, threshold, n, column, columns, kept);
+}
+
 // keys > pivot to the front, the others to `rest`, each in order; returns how many went to the
 // front. A vector is read before anything is written over it.
 size_t partition(uint64_t* keys, size_t n, uint64_t pivot, uint64_t* rest) {
@@ -112,6 +152,8 @@ namespace akin::index {
 
 HWY_EXPORT(select);
 HWY_EXPORT(select_one);
+HWY_EXPORT(append);
+HWY_EXPORT(keep_in_place);
 HWY_EXPORT(partition);
 HWY_EXPORT(finite);
 
@@ -122,6 +164,13 @@ size_t select_at_least(const float* scores, const float* thresholds, size_t n, u
 size_t select_at_least(const float* scores, float threshold, size_t n, uint32_t* columns,
                        float* kept) {
   return HWY_DYNAMIC_DISPATCH(select_one)(scores, threshold, n, columns, kept);
+}
+size_t append_at_least(const float* scores, float threshold, size_t n, uint32_t first,
+                       uint32_t* columns, float* kept) {
+  return HWY_DYNAMIC_DISPATCH(append)(scores, threshold, n, first, columns, kept);
+}
+size_t keep_at_least(float threshold, size_t n, uint32_t* columns, float* kept) {
+  return HWY_DYNAMIC_DISPATCH(keep_in_place)(threshold, n, columns, kept);
 }
 // Quickselect. The pivot is the middle one of nine; a pivot that moves nothing ends the quick way.
 uint64_t move_largest_to_front(uint64_t* keys, size_t n, size_t k, uint64_t* scratch) {
@@ -151,6 +200,39 @@ uint64_t move_largest_to_front(uint64_t* keys, size_t n, size_t k, uint64_t* scr
     n -= front;
   }
   return *std::min_element(keys, keys + k);
+}
+
+// Two counting passes over sixteen bits of the distance to the largest key, scaled so that they
+// span all keys; what is then out of order is near its place.
+void sort_falling(uint64_t* keys, size_t n, uint64_t* scratch) {
+  constexpr size_t kSmall = 64, kBits = 8, kDigits = size_t{1} << kBits, kMostMoves = 16;
+  if (n <= kSmall) return std::sort(keys, keys + n, std::greater<>());
+  const auto [least, most] = std::minmax_element(keys, keys + n);
+  const uint64_t top = *most;
+  const int width = static_cast<int>(std::bit_width(top - *least));
+  const int shift = std::max(0, width - static_cast<int>(2 * kBits));
+  size_t low[kDigits] = {}, high[kDigits] = {};
+  const auto digits = [&](uint64_t key) { return static_cast<size_t>((top - key) >> shift); };
+  for (size_t i = 0; i < n; ++i) {
+    ++low[digits(keys[i]) % kDigits];
+    ++high[digits(keys[i]) / kDigits];
+  }
+  size_t low_sum = 0, high_sum = 0;
+  for (size_t d = 0; d < kDigits; ++d) {
+    low_sum += std::exchange(low[d], low_sum);
+    high_sum += std::exchange(high[d], high_sum);
+  }
+  for (size_t i = 0; i < n; ++i) scratch[low[digits(keys[i]) % kDigits]++] = keys[i];
+  for (size_t i = 0; i < n; ++i) keys[high[digits(scratch[i]) / kDigits]++] = scratch[i];
+  size_t moves = 0;
+  for (size_t i = 1; i < n; ++i) {
+    const uint64_t key = keys[i];
+    size_t at = i;
+    for (; at > 0 && keys[at - 1] < key; --at) keys[at] = keys[at - 1];
+    keys[at] = key;
+    moves += i - at;
+    if (moves > kMostMoves * n) return std::sort(keys, keys + n, std::greater<>());
+  }
 }
 
 bool all_finite(const float* values, size_t n) { return HWY_DYNAMIC_DISPATCH(finite)(values, n); }

@@ -29,10 +29,19 @@ size_t select_at_least(const float* scores, const float* thresholds, size_t n, u
 size_t select_at_least(const float* scores, float threshold, size_t n, uint32_t* columns,
                        float* kept);
 
+// The same without a branch on what is found, for when much is: columns are first + c.
+size_t append_at_least(const float* scores, float threshold, size_t n, uint32_t first,
+                       uint32_t* columns, float* kept);
+// Of n pairs, those with kept[i] >= threshold, in their order, at the front; returns how many.
+size_t keep_at_least(float threshold, size_t n, uint32_t* columns, float* kept);
+
 // Moves the k largest of n keys to the front, in no order, and returns the smallest of them; what
 // lies behind them is lost.
 // 0 < k <= n; scratch: room for n + kSelectPadding. Keys should differ; equal ones cost time only.
 uint64_t move_largest_to_front(uint64_t* keys, size_t n, size_t k, uint64_t* scratch);
+
+// Largest first. scratch: room for n.
+void sort_falling(uint64_t* keys, size_t n, uint64_t* scratch);
 
 // Whether all n values are numbers and finite.
 bool all_finite(const float* values, size_t n);
