@@ -142,7 +142,7 @@ struct SourceTable {
   double weight = 1;
   uint64_t batch = 0, negatives = 0, max_query_tokens = 0, max_document_tokens = 0;
   bool distinct = true, single = false, classes = false, skip_bad_rows = false, matryoshka = true;
-  bool old = false;
+  bool old = false, tuples = false;
   std::string query_prompt, document_prompt;
   std::string task, query_task, document_task;
   LossTable loss;  // [train]'s [loss] unless the source has its own
@@ -160,6 +160,9 @@ struct SourceTable {
     v("[no-]distinct", distinct, "no batch holds a text twice on one side");
     v("single", single, "records of one text, which is its own positive (SimCSE)");
     v("classes", classes, "records of a text and the name of its class");
+    v("tuples", tuples,
+      "of classes: a text, another of its class, and negatives = N texts of other classes, under a "
+      "number of the tuple's own, for a loss of pairs");
     v("skip-bad-rows", skip_bad_rows, "count rows that cannot be read and go on");
     v("[no-]matryoshka", matryoshka, "train for the lengths of [matryoshka], too");
     v("old", old, "not trained on: what the model could do before, which [ewc] holds");

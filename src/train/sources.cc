@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "data/tuple_store.h"
 #include "loss/matryoshka.h"
 
 namespace akin::train {
@@ -32,6 +33,21 @@ data::StoreOptions store_options(const SourceTable& source, const fs::path& data
   return out;
 }
 
+// Records of a text and its class that go to the loss as such.
+bool has_classes(const SourceTable& source) { return source.classes && !source.tuples; }
+
+void check_tuples(const SourceTable& source) {
+  if (!source.tuples) return;
+  if (!source.classes) {
+    throw_error(ErrorKind::usage, source.name,
+                "tuples are made of records of classes; set classes = true, too");
+  }
+  if (source.negatives == 0) {
+    throw_error(ErrorKind::usage, source.name,
+                "tuples need texts of other classes; say how many with negatives = 7");
+  }
+}
+
 std::unique_ptr<loss::Loss> make_source_loss(const Recipe& recipe, const SourceTable& source) {
   auto out = loss::make_loss(source.loss.name, source.loss.options);
   if (recipe.matryoshka.dims.empty() || !source.matryoshka) return out;
@@ -48,9 +64,9 @@ void check_fields(const SourceTable& source, const data::MixtureSource& opened,
                 "(akin train --explain FILE proposes one)",
                 source.loss.name, what, have, opened.store->size());
   };
-  const bool two_sides = !source.single && !source.classes;
+  const bool two_sides = !source.single && !has_classes(source);
   if (two_sides && fields.positive < opened.store->size()) lacking("a positive", fields.positive);
-  if (needs.labels && !source.classes && fields.label < opened.store->size()) {
+  if (needs.labels && !has_classes(source) && fields.label < opened.store->size()) {
     lacking("a label", fields.label);
   }
   if (needs.scores && fields.scores < opened.store->size())
@@ -63,10 +79,10 @@ void check_fields(const SourceTable& source, const data::MixtureSource& opened,
                 "the loss {} needs negatives; say how many of each record with negatives = 1",
                 source.loss.name);
   }
-  if (needs.documents && source.classes) {
+  if (needs.documents && has_classes(source)) {
     throw_error(ErrorKind::usage, source.name,
                 "the loss {} compares two texts, but records of classes have one; choose "
-                "label_softmax or label_rank",
+                "label_softmax or label_rank, or set tuples = true",
                 source.loss.name);
   }
   if (needs.teacher) {
@@ -135,7 +151,7 @@ data::CollateOptions collate_options(const Recipe& recipe, const SourceTable& so
   out.max_document_tokens = limit(source.max_document_tokens);
   out.lower_case = model.do_lower_case;
   out.add_special_tokens = model.arch.kind != ModelKind::static_embedding;
-  out.label_classes = source.classes;
+  out.label_classes = has_classes(source);
   out.include_prompt = model.pooling.include_prompt;
   return out;
 }
@@ -151,8 +167,13 @@ void choose_adapters(data::TrainBatch& batch, const SourceTasks& tasks) {
 std::shared_ptr<const data::RecordStore> open_store(const SourceTable& source, const fs::path& data,
                                                     const fs::path& folder,
                                                     const ProgressSink& progress) {
-  return data::RecordStore::open(folder / file_name(source.name), store_options(source, data),
-                                 progress);
+  check_tuples(source);
+  std::shared_ptr<const data::RecordStore> store = data::RecordStore::open(
+      folder / file_name(source.name), store_options(source, data), progress);
+  if (!source.tuples) return store;
+  constexpr uint64_t kOffered = 4;  // times as many as are drawn: others in every epoch
+  return data::make_tuples(std::move(store), {.negatives = kOffered * source.negatives},
+                           source.name);
 }
 
 Sources open_sources(const Recipe& recipe, const fs::path& data, const fs::path& folder,
@@ -164,11 +185,11 @@ Sources open_sources(const Recipe& recipe, const fs::path& data, const fs::path&
     opened.store = open_store(source, data, folder, progress);
     opened.weight = source.weight;
     opened.batch = source.batch == 0 ? recipe.train.batch : source.batch;
-    opened.distinct = source.distinct && !source.classes;
+    opened.distinct = source.distinct && !has_classes(source);
     opened.negatives = source.negatives;
     const FisherSource fisher{opened, collate_options(recipe, source, model),
                               source_tasks(recipe, source, model), source.loss.options.temperature};
-    const bool pairs = !source.single && !source.classes;
+    const bool pairs = !source.single && !has_classes(source);
     if (source.old) {
       if (!pairs) {
         throw_error(ErrorKind::usage, source.name,
