@@ -13,6 +13,7 @@
 #include "core/pooling_words.h"
 #include "core/side.h"
 #include "engine/cpu_encoder.h"
+#include "model/rotary_base.h"
 #include "store/hub_cache.h"
 
 namespace akin::cli {
@@ -100,6 +101,7 @@ model::Model load_model(const ModelOptions& options) {
   if (!options.pooling.empty()) load.pooling = pooling_from_words(options.pooling, "--pooling");
   const auto folder = resolve_model_folder(options.model);
   auto model = model::load_model(folder, load);
+  if (options.rope_base != 0) model::set_rotary_base(model, options.rope_base);
   std::error_code error;  // a snapshot's folder is named by its commit: the repository says more
   if (!fs::exists(options.model, error) && folder.filename() != options.model) {
     model.name = options.model;

@@ -23,6 +23,7 @@ struct ModelOptions {
   std::string pooling;
   Precision dtype = Precision::f32;
   size_t threads = 0;
+  double rope_base = 0;
   template <typename Visitor>
   void fields(Visitor& v) {
     model_field(v);
@@ -34,6 +35,9 @@ struct ModelOptions {
     v("model=MODEL", model,
       "model folder, name of a model that akin ships, or ORG/NAME[@REVISION] in the Hugging Face "
       "cache");
+    v("rope-base=X", rope_base,
+      "base frequency of rotary positions in place of the model's own, such as 20000 for one that "
+      "was trained with 10000; 0 = its own");
     v("pooling=MODE", pooling,
       "pooling for a folder that names none: cls, mean, max, mean_sqrt_len, weighted_mean or "
       "last_token, joined by +");
