@@ -433,6 +433,7 @@ int run(MineFlags& flags, Context& context) {
     ModelOptions teacher_options = flags.model;
     teacher_options.model = flags.teacher;
     teacher_options.pooling.clear();
+    teacher_options.rope_base = 0;
     teacher_options.dtype = flags.teacher_dtype;
     teacher = open_model(teacher_options, flags.teacher_query_prompt, flags.teacher_document_prompt,
                          0, context);
