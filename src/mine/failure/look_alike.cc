@@ -82,6 +82,7 @@ class LookAlike final : public FailureCase {
       list.push_back({std::string(text), kind});
     };
     for (const auto& hit : tools.queries.find(keys.query, kCandidates)) {
+      if (questions.size() == row.negatives && answers.size() == row.negatives) break;
       if (tools.nearly_same_query(row.query_number, hit.text)) continue;
       const std::string_view question = tools.corpus.queries[hit.text];
       if (!looks_alike(keys, question, tools)) continue;
@@ -93,6 +94,7 @@ class LookAlike final : public FailureCase {
       }
     }
     for (const auto& hit : tools.documents.find(keys.query, kCandidates)) {
+      if (documents.size() == row.negatives) break;
       if (looks_alike(keys, tools.corpus.documents[hit.text], tools)) {
         take(hit.text, "document", documents);
       }
