@@ -21,7 +21,7 @@ void cpu_pause() {
 #endif
 }
 
-constexpr int kSpins = 4000;  // about 40-100 microseconds before a waiter gives its core away
+constexpr int kSpins = 4000;  // about 40-200 microseconds before a waiter gives its core away
 
 // CPUs allowed by a cgroup quota, or 0 when there is none.
 double cgroup_cpus() {
@@ -50,19 +50,33 @@ size_t usable_cpus() {
 }
 
 void SpinBarrier::arrive_and_wait() {
-  const size_t phase = phase_.load(std::memory_order_acquire);
+  const int phase = phase_.load(std::memory_order_acquire);
+  rethrow_if_broken();
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members_) {
     arrived_.store(0, std::memory_order_relaxed);
-    phase_.store(phase + 1, std::memory_order_release);
+    phase_.fetch_add(1, std::memory_order_release);
+    phase_.notify_all();
     return;
   }
-  for (int spin = 0; phase_.load(std::memory_order_acquire) == phase; ++spin) {
-    if (spin < kSpins) {
-      cpu_pause();
-    } else {
-      std::this_thread::yield();
-    }
+  for (int spin = 0; spin < kSpins; ++spin) {
+    if (phase_.load(std::memory_order_acquire) != phase) return rethrow_if_broken();
+    cpu_pause();
   }
+  phase_.wait(phase, std::memory_order_acquire);
+  rethrow_if_broken();
+}
+
+void SpinBarrier::break_up(std::exception_ptr why) {
+  int expected = whole;
+  if (!state_.compare_exchange_strong(expected, breaking)) return;
+  why_ = std::move(why);
+  state_.store(broken);
+  phase_.fetch_add(1);
+  phase_.notify_all();
+}
+
+void SpinBarrier::rethrow_if_broken() const {
+  if (state_.load() == broken) std::rethrow_exception(why_);
 }
 
 ThreadPool::ThreadPool(size_t size) {

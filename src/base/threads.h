@@ -18,17 +18,25 @@ namespace akin {
 // at least 1.
 size_t usable_cpus();
 
-// A barrier for a few threads that meet every few microseconds: spins first, then yields. All
-// members must arrive.
+// A barrier for a few threads that meet every few microseconds: spins first, then sleeps. All
+// members must arrive; one that cannot, because it failed, breaks the barrier.
 class SpinBarrier {
  public:
   explicit SpinBarrier(size_t members) : members_(members) {}
+  // Throws what broke the barrier, at once and from then on.
   void arrive_and_wait();
+  // Gives up for all members; the first call's `why` counts.
+  void break_up(std::exception_ptr why);
 
  private:
+  enum Breaking : int { whole, breaking, broken };
+  void rethrow_if_broken() const;
+
   const size_t members_;
   alignas(64) std::atomic<size_t> arrived_{0};
-  alignas(64) std::atomic<size_t> phase_{0};
+  alignas(64) std::atomic<int> phase_{0};  // an int, so that the kernel can wait on it itself
+  std::atomic<int> state_{whole};
+  std::exception_ptr why_;
 };
 
 // run(f) calls f(0) on the caller and f(1..size-1) on the pool's threads, and returns when all have

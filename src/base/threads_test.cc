@@ -56,6 +56,27 @@ TEST(SpinBarrier, NobodyPassesEarly) {
   EXPECT_FALSE(early);
 }
 
+TEST(SpinBarrier, OneMemberThatFailsFreesTheOthers) {
+  constexpr size_t kMembers = 3;
+  ThreadPool pool(kMembers);
+  for (int round = 0; round < 200; ++round) {
+    SpinBarrier barrier(kMembers);
+    std::atomic<int> passed{0};
+    EXPECT_THROW(pool.run([&](size_t thread) {
+      barrier.arrive_and_wait();
+      if (thread == 1) {
+        barrier.break_up(std::make_exception_ptr(std::runtime_error("one")));
+        throw std::runtime_error("one");
+      }
+      barrier.arrive_and_wait();
+      ++passed;
+    }),
+                 std::runtime_error);
+    EXPECT_EQ(passed, 0);
+    EXPECT_THROW(barrier.arrive_and_wait(), std::runtime_error);
+  }
+}
+
 TEST(UsableCpus, IsAtLeastOne) { EXPECT_GE(usable_cpus(), 1U); }
 
 }  // namespace

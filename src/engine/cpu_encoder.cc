@@ -132,12 +132,7 @@ class CpuEncoder final : public Encoder, public TokenEncoder {
 
   MatView<float> run_team(const TokenBatch& batch) {
     Workspace& workspace = workspaces_[0];
-    workspace.prepare(packed_, batch, pool_.size());
-    SpinBarrier barrier(pool_.size());
-    pool_.run([&](size_t thread) {
-      forward(packed_, batch, workspace,
-              {thread, pool_.size(), pool_.size() > 1 ? &barrier : nullptr});
-    });
+    forward_with_team(packed_, batch, workspace, pool_);
     return workspace.hidden;
   }
 

@@ -312,4 +312,19 @@ void forward(const PackedModel& model, const TokenBatch& batch, Workspace& works
   Pass(model, batch, workspace, team).run();
 }
 
+void forward_with_team(const PackedModel& model, const TokenBatch& batch, Workspace& workspace,
+                       ThreadPool& pool) {
+  workspace.prepare(model, batch, pool.size());
+  if (pool.size() == 1) return forward(model, batch, workspace, {});
+  SpinBarrier barrier(pool.size());
+  pool.run([&](size_t thread) {
+    try {
+      forward(model, batch, workspace, {thread, pool.size(), &barrier});
+    } catch (...) {
+      barrier.break_up(std::current_exception());
+      throw;
+    }
+  });
+}
+
 }  // namespace akin::engine

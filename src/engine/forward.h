@@ -46,4 +46,9 @@ class Workspace {
 void forward(const PackedModel& model, const TokenBatch& batch, Workspace& workspace,
              const Team& team);
 
+// The same with all threads of a pool as the team, prepare() included. An exception of one member
+// frees the others and is thrown here.
+void forward_with_team(const PackedModel& model, const TokenBatch& batch, Workspace& workspace,
+                       ThreadPool& pool);
+
 }  // namespace akin::engine
