@@ -33,13 +33,8 @@ FamilyPlan plan(ConfigReader& config, const TensorTable& tensors) {
 
   WeightPlan weights(arch, tensors);
   weights.choose_prefix({"", "distilbert."}, "embeddings.word_embeddings", config.where());
-  weights.embedding("embed.token", "embeddings.word_embeddings", arch.vocab_size, arch.hidden);
-  weights.embedding("embed.position", "embeddings.position_embeddings", arch.max_positions,
-                    arch.hidden);
-  weights.norm("embed.norm", "embeddings.LayerNorm", arch.hidden);
-  for (int64_t i = 0; i < arch.layers; ++i) {
-    weights.layer(i, layer_prefix("transformer.layer.", i), kLayer);
-  }
+  weights.embeddings(arch.max_positions, "embeddings.LayerNorm");
+  weights.layers("transformer.layer.", kLayer);
   out.weights = weights.take();
   return out;
 }

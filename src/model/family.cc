@@ -38,8 +38,25 @@ void set_heads(ArchSpec& arch, int64_t heads, std::string_view where) {
   arch.head_dim = arch.hidden / heads;
 }
 
-std::string layer_prefix(std::string_view prefix, int64_t index) {
-  return fmt::format("{}{}.", prefix, index);
+void read_bert_sizes(ConfigReader& config, ArchSpec& arch) {
+  arch.vocab_size = config.count("vocab_size", 1, kMaxVocab);
+  arch.hidden = config.count("hidden_size", 1, kMaxHidden);
+  arch.layers = config.count("num_hidden_layers", 1, kMaxLayers);
+  set_heads(arch, config.count("num_attention_heads", 1, arch.hidden), config.where());
+  arch.ffn_hidden = config.count("intermediate_size", 1, kMaxFfn);
+}
+
+int64_t read_positions_after_padding(ConfigReader& config, ArchSpec& arch) {
+  const int64_t rows = config.count("max_position_embeddings", 1, kMaxPositions);
+  arch.pad_token_id = config.count("pad_token_id", 0, kMaxVocab, 1);
+  arch.position_offset = arch.pad_token_id + 1;
+  arch.max_positions = rows - arch.position_offset;
+  if (arch.max_positions < 1) {
+    throw_error(ErrorKind::bad_format, config.where(),
+                "max_position_embeddings is {}, expected more than pad_token_id + 1 = {}", rows,
+                arch.position_offset);
+  }
+  return rows;
 }
 
 void WeightPlan::choose_prefix(std::initializer_list<std::string_view> prefixes,
@@ -134,6 +151,21 @@ void WeightPlan::adapters(const std::string& name, const std::string& base, int6
     add(std::move(a));
     add(std::move(b));
   }
+}
+
+void WeightPlan::embeddings(int64_t position_rows, std::string_view norm_name) {
+  embedding("embed.token", "embeddings.word_embeddings", arch_.vocab_size, arch_.hidden);
+  if (position_rows > 0) {
+    embedding("embed.position", "embeddings.position_embeddings", position_rows, arch_.hidden);
+  }
+  if (arch_.type_vocab > 0) {
+    embedding("embed.type", "embeddings.token_type_embeddings", arch_.type_vocab, arch_.hidden);
+  }
+  norm("embed.norm", norm_name, arch_.hidden);
+}
+
+void WeightPlan::layers(std::string_view prefix, const LayerNames& names) {
+  for (int64_t i = 0; i < arch_.layers; ++i) layer(i, fmt::format("{}{}.", prefix, i), names);
 }
 
 void WeightPlan::layer(int64_t index, std::string_view layer_prefix, const LayerNames& names) {

@@ -59,12 +59,17 @@ class WeightPlan {
   void linear(const std::string& name, std::string_view tensor, int64_t out, int64_t in, bool bias,
               int64_t begin = 0, int64_t total_out = 0);
   void embedding(const std::string& name, std::string_view tensor, int64_t rows, int64_t dim);
-  void layer(int64_t index, std::string_view layer_prefix, const LayerNames& names);
+  // BERT's table of words, positions (of so many rows; 0: none) and, where arch has them, token
+  // types, under BERT's names, and the norm after them.
+  void embeddings(int64_t position_rows, std::string_view norm_name);
+  // Every layer: "encoder.layer." + number + "." + the names.
+  void layers(std::string_view prefix, const LayerNames& names);
 
   std::vector<WeightRule> take() { return std::move(rules_); }
 
  private:
   void add(WeightRule rule);
+  void layer(int64_t index, std::string_view layer_prefix, const LayerNames& names);
   void adapters(const std::string& name, const std::string& base, int64_t out, int64_t in,
                 int64_t begin, int64_t total_out, bool is_embedding);
 
@@ -101,7 +106,10 @@ const Family& family_for(const JsonValue& config);
 bool is_model_type(const JsonValue& config, std::initializer_list<std::string_view> names);
 // Fills head_dim. Errors: bad_format when heads do not divide hidden.
 void set_heads(ArchSpec& arch, int64_t heads, std::string_view where);
-// "<prefix><i>." for layer i.
-std::string layer_prefix(std::string_view prefix, int64_t index);
+// vocab_size, hidden_size, num_hidden_layers, num_attention_heads and intermediate_size.
+void read_bert_sizes(ConfigReader& config, ArchSpec& arch);
+// RoBERTa's positions begin after the padding token's row: max_position_embeddings, which is
+// returned, counts the rows before as well.
+int64_t read_positions_after_padding(ConfigReader& config, ArchSpec& arch);
 
 }  // namespace akin::model

@@ -54,11 +54,7 @@ FamilyPlan plan(ConfigReader& config, const TensorTable& tensors) {
   config.ignore({"attn_implementation", "emb_pooler", "model_max_length", "hidden_act",
                  "position_embedding_type"});
   config.require("is_decoder", false);
-  arch.vocab_size = config.count("vocab_size", 1, kMaxVocab);
-  arch.hidden = config.count("hidden_size", 1, kMaxHidden);
-  arch.layers = config.count("num_hidden_layers", 1, kMaxLayers);
-  set_heads(arch, config.count("num_attention_heads", 1, arch.hidden), config.where());
-  arch.ffn_hidden = config.count("intermediate_size", 1, kMaxFfn);
+  read_bert_sizes(config, arch);
   arch.max_positions = config.count("max_position_embeddings", 1, kMaxPositions);
   arch.type_vocab = config.count("type_vocab_size", 0, kMaxVocab, 2);
   arch.pad_token_id = config.count("pad_token_id", 0, kMaxVocab, 0);
@@ -70,15 +66,8 @@ FamilyPlan plan(ConfigReader& config, const TensorTable& tensors) {
   weights.choose_prefix({"", "bert."}, "embeddings.word_embeddings", config.where());
   arch.qk_norm = weights.has("encoder.layer.0.attention.self.layer_norm_q.weight");
   arch.attn_inner_norm = arch.qk_norm;
-  weights.embedding("embed.token", "embeddings.word_embeddings", arch.vocab_size, arch.hidden);
-  if (arch.type_vocab > 0) {
-    weights.embedding("embed.type", "embeddings.token_type_embeddings", arch.type_vocab,
-                      arch.hidden);
-  }
-  weights.norm("embed.norm", "embeddings.LayerNorm", arch.hidden);
-  for (int64_t i = 0; i < arch.layers; ++i) {
-    weights.layer(i, layer_prefix("encoder.layer.", i), arch.qk_norm ? kQkNorm : kPlain);
-  }
+  weights.embeddings(0, "embeddings.LayerNorm");
+  weights.layers("encoder.layer.", arch.qk_norm ? kQkNorm : kPlain);
   out.weights = weights.take();
   return out;
 }

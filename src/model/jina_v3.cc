@@ -55,15 +55,11 @@ FamilyPlan plan(ConfigReader& config, const TensorTable& tensors) {
   ArchSpec& arch = out.arch;
   arch.family = "jina_v3";
   config.ignore({"position_embedding_type"});
-  arch.vocab_size = config.count("vocab_size", 1, kMaxVocab);
-  arch.hidden = config.count("hidden_size", 1, kMaxHidden);
-  arch.layers = config.count("num_hidden_layers", 1, kMaxLayers);
-  set_heads(arch, config.count("num_attention_heads", 1, arch.hidden), config.where());
+  read_bert_sizes(config, arch);
   if (arch.head_dim % 2 != 0) {
     throw_error(ErrorKind::bad_format, config.where(),
                 "rotary positions need an even head size, got {}", arch.head_dim);
   }
-  arch.ffn_hidden = config.count("intermediate_size", 1, kMaxFfn);
   arch.max_positions = config.count("max_position_embeddings", 1, kMaxPositions);
   arch.type_vocab = config.count("type_vocab_size", 0, kMaxVocab, 1);
   arch.pad_token_id = config.count("pad_token_id", 0, kMaxVocab, 1);
@@ -75,15 +71,8 @@ FamilyPlan plan(ConfigReader& config, const TensorTable& tensors) {
 
   WeightPlan weights(arch, tensors);
   weights.choose_prefix({"roberta.", ""}, "embeddings.word_embeddings", config.where());
-  weights.embedding("embed.token", "embeddings.word_embeddings", arch.vocab_size, arch.hidden);
-  if (arch.type_vocab > 0) {
-    weights.embedding("embed.type", "embeddings.token_type_embeddings", arch.type_vocab,
-                      arch.hidden);
-  }
-  weights.norm("embed.norm", "emb_ln", arch.hidden);
-  for (int64_t i = 0; i < arch.layers; ++i) {
-    weights.layer(i, layer_prefix("encoder.layers.", i), kLayer);
-  }
+  weights.embeddings(0, "emb_ln");
+  weights.layers("encoder.layers.", kLayer);
   out.weights = weights.take();
   return out;
 }

@@ -68,11 +68,7 @@ FamilyPlan plan(ConfigReader& config, const TensorTable& tensors) {
                  "deterministic_flash_attn", "embedding_dropout", "initializer_cutoff_factor",
                  "layer_norm_eps", "mlp_dropout", "position_embedding_type", "reference_compile",
                  "repad_logits_with_grad", "sparse_pred_ignore_index", "sparse_prediction"});
-  arch.vocab_size = config.count("vocab_size", 1, kMaxVocab);
-  arch.hidden = config.count("hidden_size", 1, kMaxHidden);
-  arch.layers = config.count("num_hidden_layers", 1, kMaxLayers);
-  set_heads(arch, config.count("num_attention_heads", 1, arch.hidden), config.where());
-  arch.ffn_hidden = config.count("intermediate_size", 1, kMaxFfn);
+  read_bert_sizes(config, arch);
   arch.max_positions = config.count("max_position_embeddings", 1, kMaxPositions, 8192);
   arch.pad_token_id = config.count("pad_token_id", 0, kMaxVocab, 0);
   arch.norm_place = NormPlace::pre;
@@ -91,9 +87,7 @@ FamilyPlan plan(ConfigReader& config, const TensorTable& tensors) {
   weights.choose_prefix({"", "model."}, "embeddings.tok_embeddings", config.where());
   weights.embedding("embed.token", "embeddings.tok_embeddings", arch.vocab_size, arch.hidden);
   weights.norm("embed.norm", "embeddings.norm", arch.hidden);
-  for (int64_t i = 0; i < arch.layers; ++i) {
-    weights.layer(i, layer_prefix("layers.", i), kLayer);
-  }
+  weights.layers("layers.", kLayer);
   weights.norm("final_norm", "final_norm", arch.hidden);
   out.weights = weights.take();
   return out;

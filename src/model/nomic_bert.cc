@@ -118,15 +118,8 @@ FamilyPlan plan(ConfigReader& config, const TensorTable& tensors) {
 
   WeightPlan weights(arch, tensors);
   weights.choose_prefix({"", "bert."}, "embeddings.word_embeddings", config.where());
-  weights.embedding("embed.token", "embeddings.word_embeddings", arch.vocab_size, arch.hidden);
-  if (arch.type_vocab > 0) {
-    weights.embedding("embed.type", "embeddings.token_type_embeddings", arch.type_vocab,
-                      arch.hidden);
-  }
-  weights.norm("embed.norm", "emb_ln", arch.hidden);
-  for (int64_t i = 0; i < arch.layers; ++i) {
-    weights.layer(i, layer_prefix("encoder.layers.", i), arch.gated_ffn ? kLayer : kUngated);
-  }
+  weights.embeddings(0, "emb_ln");
+  weights.layers("encoder.layers.", arch.gated_ffn ? kLayer : kUngated);
   out.weights = weights.take();
   return out;
 }

@@ -73,9 +73,7 @@ FamilyPlan plan(ConfigReader& config, const TensorTable& tensors) {
   weights.tensor("relative_bias.weight",
                  "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
                  {arch.relative_buckets, arch.heads});
-  for (int64_t i = 0; i < arch.layers; ++i) {
-    weights.layer(i, layer_prefix("encoder.block.", i), layer);
-  }
+  weights.layers("encoder.block.", layer);
   weights.norm("final_norm", "encoder.final_layer_norm", arch.hidden);
   out.weights = weights.take();
   return out;
