@@ -46,6 +46,12 @@ at::Tensor duplicates(const LossInput& in, Against against) {
   return at::cat({documents, others}, 1);
 }
 
+CosinePlan TripletCosines::plan(const LossInput& in) const {
+  CosinePlan plan{.against = Against::all};
+  if (options_.mask_duplicates) plan.excluded = duplicates(in, plan.against);
+  return plan;
+}
+
 at::Tensor to_logits(const at::Tensor& cosines, const at::Tensor& excluded, double temperature) {
   // A sum, not masked_fill: it has vector code, and its gradient costs nothing. What is excluded
   // still gets exactly none, for exp(kMasked) is 0.

@@ -16,6 +16,17 @@ inline constexpr double kMasked = -1e30;
 // ids. Shaped as the cosines of `against` (own, documents or all).
 at::Tensor duplicates(const LossInput& in, Against against);
 
+// What losses over triplets share whose candidates are the whole batch's: data and cosines.
+class TripletCosines : public CosineLoss {
+ public:
+  LossNeeds needs() const override { return {.negatives = true}; }
+  CosinePlan plan(const LossInput& in) const override;
+
+ protected:
+  explicit TripletCosines(const LossOptions& options) : options_(options) {}
+  const LossOptions options_;
+};
+
 // cosines / temperature; excluded ones are kMasked.
 at::Tensor to_logits(const at::Tensor& cosines, const at::Tensor& excluded, double temperature);
 

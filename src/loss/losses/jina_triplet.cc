@@ -13,16 +13,10 @@
 namespace akin::loss {
 namespace {
 
-class JinaTriplet final : public CosineLoss {
+class JinaTriplet final : public TripletCosines {
  public:
-  explicit JinaTriplet(const LossOptions& options) : options_(options) {}
+  explicit JinaTriplet(const LossOptions& options) : TripletCosines(options) {}
   std::string_view name() const override { return "jina_triplet"; }
-  LossNeeds needs() const override { return {.negatives = true}; }
-  CosinePlan plan(const LossInput& in) const override {
-    CosinePlan plan{.against = Against::all};
-    if (options_.mask_duplicates) plan.excluded = duplicates(in, plan.against);
-    return plan;
-  }
   LossOutput from_cosines(const at::Tensor& cosines, const CosinePlan& plan,
                           const LossInput& in) const override {
     const int64_t rows = in.queries.size(0);
@@ -42,9 +36,6 @@ class JinaTriplet final : public CosineLoss {
                               .mask_duplicates = options_.mask_duplicates,
                               .margin = options_.margin};
   }
-
- private:
-  const LossOptions options_;
 };
 
 }  // namespace

@@ -13,16 +13,10 @@
 namespace akin::loss {
 namespace {
 
-class SigmoidTriplet final : public CosineLoss {
+class SigmoidTriplet final : public TripletCosines {
  public:
-  explicit SigmoidTriplet(const LossOptions& options) : options_(options) {}
+  explicit SigmoidTriplet(const LossOptions& options) : TripletCosines(options) {}
   std::string_view name() const override { return "sigmoid_triplet"; }
-  LossNeeds needs() const override { return {.negatives = true}; }
-  CosinePlan plan(const LossInput& in) const override {
-    CosinePlan plan{.against = Against::all};
-    if (options_.mask_duplicates) plan.excluded = duplicates(in, plan.against);
-    return plan;
-  }
   LossOutput from_cosines(const at::Tensor& cosines, const CosinePlan& plan,
                           const LossInput& in) const override {
     const int64_t rows = in.queries.size(0);
@@ -39,9 +33,6 @@ class SigmoidTriplet final : public CosineLoss {
     if (plan.statistics) count_ranking(out, logits, logits.select(1, 0), excluded);
     return out;
   }
-
- private:
-  const LossOptions options_;
 };
 
 }  // namespace

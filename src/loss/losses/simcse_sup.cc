@@ -17,16 +17,10 @@
 namespace akin::loss {
 namespace {
 
-class SimCseSup final : public CosineLoss {
+class SimCseSup final : public TripletCosines {
  public:
-  explicit SimCseSup(const LossOptions& options) : options_(options) {}
+  explicit SimCseSup(const LossOptions& options) : TripletCosines(options) {}
   std::string_view name() const override { return "simcse_sup"; }
-  LossNeeds needs() const override { return {.negatives = true}; }
-  CosinePlan plan(const LossInput& in) const override {
-    CosinePlan plan{.against = Against::all};
-    if (options_.mask_duplicates) plan.excluded = duplicates(in, plan.against);
-    return plan;
-  }
   LossOutput from_cosines(const at::Tensor& cosines, const CosinePlan& plan,
                           const LossInput& in) const override {
     const int64_t rows = in.queries.size(0);
@@ -50,8 +44,6 @@ class SimCseSup final : public CosineLoss {
     const auto none = at::zeros({rows, rows}, logits.options());
     return logits + at::cat({none, own}, 1) * std::log(options_.hard_negative_weight);
   }
-
-  const LossOptions options_;
 };
 
 }  // namespace

@@ -15,16 +15,10 @@
 namespace akin::loss {
 namespace {
 
-class TripletSoftmax final : public CosineLoss {
+class TripletSoftmax final : public TripletCosines {
  public:
-  explicit TripletSoftmax(const LossOptions& options) : options_(options) {}
+  explicit TripletSoftmax(const LossOptions& options) : TripletCosines(options) {}
   std::string_view name() const override { return "triplet_softmax"; }
-  LossNeeds needs() const override { return {.negatives = true}; }
-  CosinePlan plan(const LossInput& in) const override {
-    CosinePlan plan{.against = Against::all};
-    if (options_.mask_duplicates) plan.excluded = duplicates(in, plan.against);
-    return plan;
-  }
   LossOutput from_cosines(const at::Tensor& cosines, const CosinePlan& plan,
                           const LossInput& in) const override {
     const int64_t rows = in.queries.size(0);
@@ -40,9 +34,6 @@ class TripletSoftmax final : public CosineLoss {
     }
     return out;
   }
-
- private:
-  const LossOptions options_;
 };
 
 }  // namespace
