@@ -20,12 +20,8 @@ namespace fs = std::filesystem;
 
 // Weights in the folder's root are written anew; other forms of the same weights are left out.
 bool is_replaced(const fs::path& relative) {
-  const std::string name = relative.filename().string(), first = relative.begin()->string();
-  if (first == "onnx" || first == "openvino" || first == ".git") return true;
-  if (relative.has_parent_path()) return false;
-  const std::string extension = relative.extension().string();
-  return extension == ".safetensors" || extension == ".bin" || extension == ".gguf" ||
-         extension == ".h5" || extension == ".msgpack" || name == "model.safetensors.index.json";
+  const bool of_a_module = relative.has_parent_path() && !store::holds_weights(*relative.begin());
+  return store::holds_weights(relative) && !of_a_module;
 }
 
 // Checkpoint names of the layers' linear weights.
