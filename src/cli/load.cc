@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "cli/hand_over.h"
 #include "cli/terminal.h"
 #include "core/pooling_words.h"
 #include "core/side.h"
@@ -42,6 +43,11 @@ std::string shipped_names(const std::vector<std::pair<std::string, fs::path>>& s
   std::vector<std::string> names;
   for (const auto& [name, path] : shipped) names.push_back(name);
   return fmt::format("{}", fmt::join(names, ", "));
+}
+
+DeviceEncoderMaker& device_encoder_maker() {
+  static DeviceEncoderMaker maker = nullptr;
+  return maker;
 }
 
 }  // namespace
@@ -109,7 +115,13 @@ model::Model load_model(const ModelOptions& options) {
   return model;
 }
 
+void set_device_encoder_maker(DeviceEncoderMaker maker) { device_encoder_maker() = maker; }
+
 std::unique_ptr<Encoder> load_encoder(const ModelOptions& options) {
+  if (options.device != "cpu") {
+    if (device_encoder_maker() == nullptr) hand_over("--device " + options.device);
+    return device_encoder_maker()(options);
+  }
   return engine::make_cpu_encoder(load_model(options),
                                   {.threads = options.threads, .precision = options.dtype});
 }

@@ -22,12 +22,16 @@ struct ModelOptions {
   std::string model;
   std::string pooling;
   Precision dtype = Precision::f32;
+  std::string device = "cpu";
   size_t threads = 0;
   double rope_base = 0;
   template <typename Visitor>
   void fields(Visitor& v) {
     model_field(v);
     v("dtype=TYPE", dtype, "precision of the computation: f32 is exact, int8 is the fast path");
+    v("device=DEVICE", device,
+      "cpu: akin's own engine; cuda, cuda:1, ...: libtorch on a GPU; torch: libtorch on the CPU, "
+      "for comparison (both need a build with training)");
     v("threads=N", threads, "threads to use; 0 = every CPU this process may run on");
   }
   template <typename Visitor>
@@ -91,6 +95,11 @@ std::filesystem::path resolve_model_folder(const std::string& model);
 std::vector<std::pair<std::string, std::filesystem::path>> shipped_models();
 model::Model load_model(const ModelOptions& options);
 std::unique_ptr<Encoder> load_encoder(const ModelOptions& options);
+
+// What load_encoder calls for another --device than cpu. akin has none: it hands over to
+// akin-train, which sets one.
+using DeviceEncoderMaker = std::unique_ptr<Encoder> (*)(const ModelOptions& options);
+void set_device_encoder_maker(DeviceEncoderMaker maker);
 
 // The library's options from flags and the side of the text. Warns once when the model has prompts
 // and nobody chose.

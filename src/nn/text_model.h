@@ -117,9 +117,14 @@ class TextModel {
                     const std::vector<at::Tensor>& values = {}) const = 0;
 };
 
+// of_weights: of their values now, for a model that learns; of_folder: of the folder it was opened
+// from, the same as the engine's, for one that does not.
+enum class Fingerprint : uint8_t { of_weights, of_folder };
+
 // core::Encoder over a TextModel: for evaluation while training, and for --device cuda. Shares the
-// model: not while a step runs. info().fingerprint is of the weights as they are now, so make a new
-// one after they changed. token_budget: tokens of a batch.
-std::unique_ptr<Encoder> make_torch_encoder(std::shared_ptr<TextModel> model, size_t token_budget);
+// model: not while a step runs; make a new one after weights changed. token_budget: tokens of a
+// batch.
+std::unique_ptr<Encoder> make_torch_encoder(std::shared_ptr<TextModel> model, size_t token_budget,
+                                            Fingerprint fingerprint = Fingerprint::of_weights);
 
 }  // namespace akin::nn

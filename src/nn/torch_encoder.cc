@@ -32,13 +32,13 @@ void append_text(const TokenBatch& all, size_t text, TokenBatch& out) {
 
 class TorchEncoder final : public Encoder {
  public:
-  TorchEncoder(std::shared_ptr<TextModel> model, size_t token_budget)
+  TorchEncoder(std::shared_ptr<TextModel> model, size_t token_budget, Fingerprint fingerprint)
       : model_(std::move(model)),
         budget_(std::max<size_t>(token_budget, 1)),
         info_(model::encoder_info(model_->description(), Precision::f32)),
         tokenizer_(model_->description(), info_),
         pool_(usable_cpus()) {
-    info_.fingerprint = weights_fingerprint();
+    if (fingerprint == Fingerprint::of_weights) info_.fingerprint = weights_fingerprint();
   }
 
   const EncoderInfo& info() const override { return info_; }
@@ -131,8 +131,9 @@ class TorchEncoder final : public Encoder {
 
 }  // namespace
 
-std::unique_ptr<Encoder> make_torch_encoder(std::shared_ptr<TextModel> model, size_t token_budget) {
-  return std::make_unique<TorchEncoder>(std::move(model), token_budget);
+std::unique_ptr<Encoder> make_torch_encoder(std::shared_ptr<TextModel> model, size_t token_budget,
+                                            Fingerprint fingerprint) {
+  return std::make_unique<TorchEncoder>(std::move(model), token_budget, fingerprint);
 }
 
 }  // namespace akin::nn

@@ -113,6 +113,30 @@ TEST(Transformer, PoolingIsNeverGuessed) {
   EXPECT_NE(unknown.err.find("mean_sqrt_len"), std::string::npos) << unknown.err;
 }
 
+#ifdef AKIN_WITH_TRAIN
+TEST(Transformer, LibtorchGivesTheEnginesVectors) {
+  const TemporaryFolder folder;
+  const auto model = write_tiny_bert(folder, "model");
+  const auto embed = [&](const std::string& device, const std::string& dtype = "f32") {
+    return run({"embed", "--model", model, "--as", "query", "--text", "a b c d", "--device", device,
+                "--dtype", dtype});
+  };
+  const auto own = embed("cpu"), other = embed("torch");
+  ASSERT_EQ(other.code, 0) << other.err;
+  const auto expected = json::parse(own.out).at("embedding"),
+             got = json::parse(other.out).at("embedding");
+  ASSERT_EQ(got.size(), expected.size());
+  for (size_t i = 0; i < got.size(); ++i)
+    EXPECT_NEAR(got[i].get<double>(), expected[i].get<double>(), 1e-5);
+  const auto int8 = embed("torch", "int8");
+  EXPECT_EQ(int8.code, 2);
+  EXPECT_NE(int8.err.find("--dtype"), std::string::npos) << int8.err;
+  const auto unknown = embed("abacus");
+  EXPECT_NE(unknown.code, 0);
+  EXPECT_NE(unknown.err.find("abacus"), std::string::npos) << unknown.err;
+}
+#endif
+
 TEST(Transformer, DoctorSeesNumbersThatAreNotFinite) {
   const TemporaryFolder folder;
   const auto model = write_tiny_bert(folder, "model");

@@ -92,6 +92,11 @@ bool examine(const std::string& name, const DoctorOptions& options, Context& con
 }
 
 int run(DoctorOptions& options, Context& context) {
+  if (options.model.device != "cpu") {
+    throw_error(ErrorKind::usage, "--device",
+                "{}; the doctor looks at what akin's own engine makes of a folder, expected cpu",
+                quote(options.model.device));
+  }
   auto models = options.models;
   if (models.empty()) models.push_back(options.model.model);
   bool sound = true;

@@ -1,20 +1,10 @@
 // akin train: its words and options; what it does is in cli/train, in the program akin-train.
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-
-#include "base/error.h"
 #include "cli/command.h"
+#include "cli/hand_over.h"
 #include "cli/train_options.h"
 
 namespace akin::cli {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr CommandInfo kInfo = {
     "train", "train a model from a recipe",
@@ -34,37 +24,8 @@ TrainRunner& runner() {
   return value;
 }
 
-std::vector<std::string> own_words() {
-  std::ifstream file("/proc/self/cmdline", std::ios::binary);
-  std::vector<std::string> out;
-  for (std::string word; std::getline(file, word, '\0');) out.push_back(word);
-  return out;
-}
-
-// Becomes akin-train, with the same words.
-[[noreturn]] void hand_over(Context& context) {
-  std::error_code ignored;
-  const fs::path program = fs::read_symlink("/proc/self/exe", ignored).parent_path() / "akin-train";
-  if (!fs::exists(program, ignored)) {
-    throw_error(ErrorKind::unsupported, "akin train",
-                "this build has no training: {} is not there; install libtorch (Debian: "
-                "libtorch-dev) and build again with -DAKIN_TRAIN=ON",
-                program.string());
-  }
-  context.flush();
-  auto words = own_words();
-  std::vector<char*> arguments;
-  for (auto& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  // Threads of libtorch's OpenMP would spin between its operations, on the cores that akin's own
-  // threads work on: a third of a step of a small model.
-  ::setenv("OMP_WAIT_POLICY", "PASSIVE", /*overwrite=*/0);
-  ::execv(program.c_str(), arguments.data());
-  throw_error(ErrorKind::io, program.string(), "cannot be run: {}", std::strerror(errno));
-}
-
 int run(TrainOptions& options, Context& context) {
-  if (runner() == nullptr) hand_over(context);
+  if (runner() == nullptr) hand_over("akin train");
   return runner()(options, context);
 }
 
