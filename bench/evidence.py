@@ -6,6 +6,7 @@ Not a test: it needs the shared data folder and minutes to an hour of two cores.
   bench/evidence.py cleaning --akin build/src/akin --data DATA --work /tmp/evidence
   bench/evidence.py cosent   --akin build/src/akin --data DATA --work /tmp/evidence
   bench/evidence.py negation --akin build/src/akin --data DATA --work /tmp/evidence --model TRANSFORMER
+  bench/evidence.py failure-cases --akin build/src/akin --data DATA --work /tmp/evidence [--model TRANSFORMER]
   bench/evidence.py pretraining --akin build/src/akin --data DATA --work /tmp/evidence --seeds 1 2
   bench/evidence.py adapters --akin build/src/akin --data DATA --work /tmp/evidence --model TRANSFORMER
 
@@ -19,11 +20,14 @@ pretraining: a small English transformer, contrastive training from random weigh
 after RetroMAE, the same number of pre-training steps for both.
 adapters: the five task adapters of recipes/jina-v3-adapters.toml over a frozen model, against one adapter
 for all tasks, and against one adapter for both sides of retrieval, each with the same sources and steps.
+failure-cases: a static model of pairs (or --model) continued on those pairs alone, with the rows of the
+failure cases without their negatives, with those of one case, and with all; scored on held-out rows.
 Every row is the mean over --seeds, with the spread (largest minus smallest).
 """
 import argparse
 import glob
 import gzip
+import itertools
 import json
 import os
 import random
@@ -83,10 +87,10 @@ class Lab:
     def finished(out):
         return os.path.exists(os.path.join(out, "finished"))
 
-    def scores(self, name, model, tasks):
+    def scores(self, name, model, tasks, file=None, data=None):
         out = self.path("eval", name)
-        self.call("eval", "--model", model, "--tasks-file", self.options.tasks, "--data", self.options.data, "--tasks",
-                  ",".join(tasks), "--out", out, "--quiet", "--no-cache")
+        self.call("eval", "--model", model, "--tasks-file", file or self.options.tasks, "--data", data or self.options.data,
+                  "--tasks", ",".join(tasks), "--out", out, "--quiet", "--no-cache")
         found = {}
         for path in glob.glob(os.path.join(out, "results", "**", "*.json"), recursive=True):
             with open(path, encoding="utf-8") as file:
@@ -284,10 +288,73 @@ def adapters(lab):
     table(rows, groups)
 
 
+CASES = ["look-alike", "entity", "polar", "low-quality"]
+CASE_ROWS = {"en": "wikipedia_en/section", "zh": "wikipedia_zh/section"}  # every other row, at most 8,000
+
+
+def prepare_cases(lab):
+    """Files of pairs, of each case's rows, and of these without negatives; folders of held-out rows by language."""
+    pairs, cases, sets = [], {case: [] for case in CASES}, {}
+    for language, name in CASE_ROWS.items():
+        raw, out = lab.path("cases", f"{language}_pairs.jsonl"), lab.path("cases", f"{language}.jsonl")
+        held, kept = lab.path("cases", "held_out_" + language), lab.path("cases", f"{language}_kept.jsonl")
+        sets[language] = held
+        if not os.path.exists(raw):
+            write_rows(raw, itertools.islice(rows_of(os.path.join(lab.options.data, name + ".jsonl.gz")), 1, 16001, 2))
+        if not os.path.exists(os.path.join(held, "tasks.toml")):
+            lab.call("mine", raw, "--failure-cases", "all", "--out", out, "--eval-set", held, "--hold-out", "0.05",
+                     "--negatives", "7", "--quiet")
+        if not os.path.exists(kept):
+            held_out = {row["pos"][0] for case in CASES for row in rows_of(os.path.join(held, case + ".jsonl"))}
+            write_rows(kept, (row for row in rows_of(raw) if row["pos"] not in held_out))
+        pairs.append(kept)
+        for case in CASES:
+            kept = lab.path("cases", f"{language}_{case}.jsonl")
+            if not os.path.exists(kept):
+                write_rows(kept, (row for row in rows_of(out) if row["source"] == case))
+            cases[case].append(kept)
+    return pairs, cases, sets
+
+
+def failure_cases(lab):
+    pairs, cases, sets = prepare_cases(lab)
+    plain = "".join(source(path, max_document_tokens=256, weight=2) for path in pairs)
+    rows_for = lambda chosen, negatives: "".join(
+        source(path, max_document_tokens=256, **({"negatives": 1} if negatives else {})) for case in chosen for path in cases[case])
+    kinds = {"the pairs alone": "", "and all cases' rows without their negatives": rows_for(CASES, False)}
+    kinds |= {f"and {case} rows": rows_for([case], True) for case in CASES}
+    kinds["and the rows of all cases"] = rows_for(CASES, True)
+    tasks = [f"Failure.{case}" for case in CASES]
+    side = ["STSBenchmark", "STSB", "SciFact", "CMRC2018"]
+
+    def all_scores(name, model):
+        found = lab.scores(name, model, side)
+        for language, held in sets.items():
+            for task, score in lab.scores(f"{name}-{language}", model, tasks, os.path.join(held, "tasks.toml"),
+                                          os.path.dirname(held)).items():
+                found[f"{task} {language}"] = score
+        return found
+
+    rows = {"before": []} | {name: [] for name in kinds}
+    for seed in lab.options.seeds:
+        if lab.options.model:
+            base = os.path.abspath(lab.options.model)
+            head = static_head(lab, seed, lab.options.tune_steps, base, batch=64, rate=5e-5)
+        else:
+            base = lab.train(f"cases/base-{seed}", static_head(lab, seed, lab.options.steps) + plain)
+            head = static_head(lab, seed, lab.options.tune_steps, base, rate=5e-3)
+        rows["before"].append(all_scores(f"cases/base-{seed}", base))
+        for number, (name, more) in enumerate(kinds.items()):
+            run = f"cases/{number}-{seed}"
+            rows[name].append(all_scores(run, lab.train(run, head + plain + more)))
+    table(rows, {f"{task[8:]} {language}": [f"{task} {language}"] for task in tasks for language in sets}
+          | {"STSBenchmark, STSB": side[:2], "SciFact, CMRC2018": side[2:]})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     effects = {"cleaning": cleaning, "cosent": cosent, "negation": negation,
-               "pretraining": pretraining, "adapters": adapters}
+               "pretraining": pretraining, "adapters": adapters, "failure-cases": failure_cases}
     parser.add_argument("effect", choices=effects)
     parser.add_argument("--akin", required=True)
     parser.add_argument("--data", required=True)
