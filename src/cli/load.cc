@@ -119,6 +119,10 @@ void set_device_encoder_maker(DeviceEncoderMaker maker) { device_encoder_maker()
 
 std::unique_ptr<Encoder> load_encoder(const ModelOptions& options) {
   if (options.device != "cpu") {
+    if (options.rope_base != 0) {
+      throw_error(ErrorKind::usage, "--rope-base",
+                  "is for --device cpu; for others write the base into the folder's config.json");
+    }
     if (device_encoder_maker() == nullptr) hand_over("--device " + options.device);
     return device_encoder_maker()(options);
   }
