@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
+#include <optional>
 #include <span>
 
 #include "base/threads.h"
 #include "eval/dense.h"
+#include "eval/kmeans_start_bounds.h"
 #include "eval/numpy_sum.h"
 
 namespace akin::eval {
@@ -25,31 +28,33 @@ class PlusPlus {
         rng_(rng),
         pool_(pool),
         trials_(2 + static_cast<size_t>(std::log(static_cast<double>(options.clusters)))),
+        subset_(rows_.size(), x.cols()),
         panels_(dense::panels_of(rows_.size())),
         packed_(panels_ * x.cols(), kPanel),
         norms_(panels_ * kPanel),
         candidates_(trials_, x.cols()),
         products_(trials_, panels_ * kPanel),
         nearest_(rows_.size()),
-        trial_distances_(trials_, rows_.size()) {
+        trial_distances_(trials_, rows_.size()),
+        potentials_(trials_) {
     dense::for_blocks(&pool_, panels_, kGrain, [&](size_t begin, size_t end) {
       for (size_t p = begin; p < end; ++p) pack(p);
     });
+    bounded_.emplace(subset_.view(), norms_.data(), trials_, pool);
+    if (!bounded_->usable()) bounded_.reset();
   }
 
   Mat<float> run() {
     Mat<float> centres(options_.clusters, x_.cols());
     const size_t first = first_row();
-    std::copy_n(x_.row(rows_[first]), x_.cols(), centres.row(0));
+    std::copy_n(subset_.row(first), x_.cols(), centres.row(0));
     std::fill(nearest_.begin(), nearest_.end(), std::numeric_limits<float>::infinity());
     measure(std::span(&first, 1));
     take(0);
     for (size_t c = 1; c < options_.clusters; ++c) {
       const auto candidates = draw();
-      measure(candidates);
-      size_t best = 0;
-      for (size_t t = 1; t < trials_; ++t) best = potentials_[t] < potentials_[best] ? t : best;
-      std::copy_n(x_.row(rows_[candidates[best]]), x_.cols(), centres.row(c));
+      const size_t best = choose(candidates);
+      std::copy_n(subset_.row(candidates[best]), x_.cols(), centres.row(c));
       take(best);
     }
     return centres;
@@ -76,11 +81,30 @@ class PlusPlus {
     return rows;
   }
 
+  // The place of the candidate that leaves the least sum of distances, the first of equal ones.
+  size_t choose(const std::vector<size_t>& candidates) {
+    std::vector<size_t> left(trials_);
+    std::iota(left.begin(), left.end(), size_t{0});
+    if (bounded_) {
+      left = bounded_->screen(candidates, nearest_);
+      for (const size_t t : left) {
+        bounded_->measure(t, nearest_, trial_distances_.row(t));
+        potentials_[t] = total(t);
+      }
+    } else {
+      measure(candidates);
+    }
+    size_t best = left.front();
+    for (const size_t t : left) best = potentials_[t] < potentials_[best] ? t : best;
+    return best;
+  }
+
   // Panel p of the subset, columns of rows, and their squared norms.
   void pack(size_t p) {
     const size_t depth = x_.cols();
     for (size_t r = p * kPanel; r < std::min((p + 1) * kPanel, rows_.size()); ++r) {
       const float* from = x_.row(rows_[r]);
+      std::copy_n(from, depth, subset_.row(r));
       float* to = packed_.data() + dense::packed_at(0, r, depth);
       for (size_t k = 0; k < depth; ++k) to[k * kPanel] = from[k];
     }
@@ -97,7 +121,7 @@ class PlusPlus {
   // For each candidate: the squared distances to all rows, or to a nearer centre, and their sum.
   void measure(std::span<const size_t> candidates) {
     for (size_t t = 0; t < candidates.size(); ++t)
-      std::copy_n(x_.row(rows_[candidates[t]]), x_.cols(), candidates_.row(t));
+      std::copy_n(subset_.row(candidates[t]), x_.cols(), candidates_.row(t));
     const MatView<const double> left(candidates_.data(), candidates.size(), x_.cols());
     dense::for_blocks(&pool_, panels_, kGrain, [&](size_t begin, size_t end) {
       dense::multiply_wide(left, packed_.data(), begin, end, products_.view());
@@ -107,13 +131,11 @@ class PlusPlus {
         const double* products = products_.row(t);
         float* distances = trial_distances_.row(t);
         for (size_t r = begin * kPanel; r < last; ++r) {
-          const auto distance = static_cast<float>(-2 * products[r] + norm + norms_[r]);
-          distances[r] = std::min(nearest_[r], std::max(distance, 0.0F));
+          distances[r] = squared_distance(products[r], norm, norms_[r], nearest_[r]);
         }
       }
     });
-    potentials_.clear();
-    for (size_t t = 0; t < candidates.size(); ++t) potentials_.push_back(total(t));
+    for (size_t t = 0; t < candidates.size(); ++t) potentials_[t] = total(t);
   }
 
   // Up to 1.2 numpy adds; later releases take a dot product with the weights, whose order of
@@ -134,7 +156,9 @@ class PlusPlus {
   const KMeansOptions& options_;
   NumpyRandom& rng_;
   ThreadPool& pool_;
-  size_t trials_, panels_;
+  size_t trials_;
+  Mat<float> subset_;  // [m, D]
+  size_t panels_;
   Mat<float> packed_;                  // the subset, its rows as packed columns
   std::vector<double> norms_;          // their squared norms
   Mat<double> candidates_, products_;  // [L, D], [L, m]
@@ -142,6 +166,7 @@ class PlusPlus {
   Mat<float> trial_distances_;         // [L, m]
   std::vector<float> potentials_;
   float potential_ = 0;
+  std::optional<BoundedStart> bounded_;
 };
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "eval/dense.h"
 #include "eval/kmeans_start.h"
 #include "eval/nearest.h"
+#include "eval/nearest_bounds.h"
 #include "eval/rng.h"
 
 namespace akin::eval {
@@ -22,43 +23,68 @@ constexpr std::string_view kWhere = "k-means";
 using dense::kPanel;
 constexpr size_t kGrain = 128;  // rows to a block of work
 
-// The centres, and the packed copy the products read.
+// The centres, and the packed copy the products read: of rounded values where most centres can be
+// ruled out by those.
 class Centres {
  public:
-  Centres(Mat<float> start)  // NOLINT(google-explicit-constructor)
+  Centres(Mat<float> start, ThreadPool& pool)
       : values_(std::move(start)),
-        panels_(dense::panels_of(values_.rows())),
-        packed_(panels_ * values_.cols(), kPanel),
-        norms_(panels_ * kPanel) {
+        changed_(values_.rows(), 1),
+        norms_((values_.rows() + kGroup - 1) / kGroup * kGroup) {
     std::fill_n(norms_.data(), norms_.size(), std::numeric_limits<float>::infinity());
-    for (size_t c = 0; c < values_.rows(); ++c) refresh(c);
+    if (dense::BoundedCentres::available(values_.rows(), values_.cols())) {
+      bounded_.emplace(values_.rows(), values_.cols());
+    } else {
+      packed_ = Mat<float>(dense::panels_of(values_.rows()) * values_.cols(), kPanel);
+    }
+    refresh(pool);
   }
 
   Mat<float>& values() { return values_; }
   float* row(size_t c) { return values_.row(c); }
   const float* row(size_t c) const { return values_.row(c); }
   size_t count() const { return values_.rows(); }
+  const dense::BoundedCentres* bounded() const { return bounded_ ? &*bounded_ : nullptr; }
 
-  // Call after a change to row c.
-  void refresh(size_t c) {
-    const float* from = values_.row(c);
-    const size_t depth = values_.cols();
-    float* to = packed_.data() + dense::packed_at(0, c, depth);
-    float norm = 0;
-    for (size_t k = 0; k < depth; ++k) {
-      to[k * kPanel] = from[k];
-      norm += from[k] * from[k];
-    }
-    norms_[c] = norm;
+  // Call after a change to row c, and refresh() before the next product.
+  void changed(size_t c) { changed_[c] = 1; }
+  void refresh(ThreadPool& pool) {
+    dense::for_blocks(&pool, norms_.size() / kGroup, 1, [&](size_t begin, size_t end) {
+      for (size_t group = begin; group < end; ++group) refresh_group(group);
+    });
+    if (bounded_) bounded_->finish();
   }
 
   dense::CentreView view() const { return {values_.view(), packed_.data(), norms_.data()}; }
 
  private:
+  static constexpr size_t kGroup = dense::BoundedCentres::kColumns;
+
+  void refresh_group(size_t group) {
+    const size_t begin = group * kGroup, end = std::min(begin + kGroup, values_.rows());
+    if (std::find(&changed_[begin], &changed_[begin] + (end - begin), 1) ==
+        &changed_[begin] + (end - begin)) {
+      return;
+    }
+    dense::squared_norms(values_.view().row_range(begin, end - begin), norms_.data() + begin);
+    if (bounded_) bounded_->pack(values_.view(), group);
+    for (size_t c = begin; c < end; ++c) {
+      if (!bounded_ && changed_[c] != 0) pack(c);
+      changed_[c] = 0;
+    }
+  }
+
+  void pack(size_t c) {
+    const float* from = values_.row(c);
+    float* to = packed_.data() + dense::packed_at(0, c, values_.cols());
+    for (size_t k = 0; k < values_.cols(); ++k) to[k * kPanel] = from[k];
+  }
+
   Mat<float> values_;
-  size_t panels_;
-  Mat<float> packed_;
+  std::vector<uint8_t> changed_;
   AlignedArray<float> norms_;  // infinity in the padding
+  Mat<float> packed_;          // empty when bounded
+  std::optional<dense::BoundedCentres> bounded_;
 };
 
 class Clusterer {
@@ -69,7 +95,7 @@ class Clusterer {
         pool_(pool),
         batch_rows_(std::min(options.batch_rows, x.rows())),
         rng_(options.seed),
-        centres_(start_centres(x, options, batch_rows_, rng_, pool)),
+        centres_(start_centres(x, options, batch_rows_, rng_, pool), pool),
         counts_(options.clusters, 0.0F),
         batch_(batch_rows_, x.cols()),
         drawn_(batch_rows_),
@@ -77,6 +103,11 @@ class Clusterer {
         distances_(batch_rows_),
         members_(options.clusters) {
     if (options.regime == KMeansRegime::choice_batch) cdf_ = uniform_cdf(x.rows());
+    if (centres_.bounded() == nullptr) return;
+    roundings_.resize(x.rows());
+    dense::for_blocks(&pool, x.rows(), kGrain, [&](size_t begin, size_t end) {
+      for (size_t r = begin; r < end; ++r) roundings_[r] = kernels::rounding_of(x.row(r), x.cols());
+    });
   }
 
   KMeansResult run() {
@@ -88,6 +119,7 @@ class Clusterer {
       const double inertia = assign_batch();
       update_centres();
       if (reassign) reassign_centres();
+      centres_.refresh(pool_);
       if (converged(step++, inertia / static_cast<double>(batch_rows_))) break;
     }
     return finish(step);
@@ -111,10 +143,39 @@ class Clusterer {
   // Gathers and labels the batch; returns its inertia, summed in float32 in row order.
   double assign_batch() {
     dense::for_blocks(&pool_, batch_rows_, kGrain, [&](size_t begin, size_t end) {
-      dense::nearest_drawn(x_, drawn_.data(), begin, end, batch_.view(), centres_.view(),
-                           labels_.data(), distances_.data());
+      if (centres_.bounded() != nullptr) {
+        assign_bounded(begin, end);
+      } else {
+        dense::nearest_drawn(x_, drawn_.data(), begin, end, batch_.view(), centres_.view(),
+                             labels_.data(), distances_.data());
+      }
     });
     return std::accumulate(distances_.begin(), distances_.end(), 0.0F);
+  }
+
+  // A few rows of the batch at a time; the next ones are on their way from memory meanwhile.
+  void assign_bounded(size_t begin, size_t end) {
+    constexpr size_t kRows = 32;
+    const size_t depth = x_.cols();
+    const float* ahead[kRows];
+    kernels::Rounding roundings[kRows];
+    for (size_t row = begin; row < end; row += kRows) {
+      const size_t rows = std::min(kRows, end - row);
+      for (size_t r = 0; r < rows; ++r) {
+        if (row == begin && r + 1 < rows) fetch(x_.row(drawn_[row + r + 1]));
+        std::copy_n(x_.row(drawn_[row + r]), depth, batch_.row(row + r));
+        roundings[r] = roundings_[drawn_[row + r]];
+        ahead[r] = x_.row(drawn_[std::min(row + kRows + r, end - 1)]);
+      }
+      centres_.bounded()->label(batch_.view().row_range(row, rows), roundings, centres_.view(),
+                                &labels_[row]);
+      dense::distances_to(batch_.view(), row, row + rows, centres_.view().rows,
+                          row + kRows < end ? ahead : nullptr, labels_.data(), distances_.data());
+    }
+  }
+
+  void fetch(const float* row) const {
+    for (size_t k = 0; k < x_.cols(); k += kAlignment / sizeof(float)) __builtin_prefetch(row + k);
   }
 
   // Each centre moves to the mean of all it was ever given.
@@ -136,7 +197,7 @@ class Clusterer {
     counts_[c] += static_cast<float>(members_[c].size());
     const float share = 1.0F / counts_[c];
     for (size_t k = 0; k < depth; ++k) centre[k] *= share;
-    centres_.refresh(c);
+    centres_.changed(c);
   }
 
   // Centres with too few rows are put on random rows of the batch.
@@ -158,7 +219,7 @@ class Clusterer {
     std::vector<bool> chosen(counts_.size(), false);
     for (size_t i = 0; i < poor.size(); ++i) {
       std::copy_n(batch_.row(rows[i]), x_.cols(), centres_.row(poor[i]));
-      centres_.refresh(poor[i]);
+      centres_.changed(poor[i]);
       chosen[poor[i]] = true;
     }
     float least = most;  // not so small that the next round takes them again
@@ -189,7 +250,14 @@ class Clusterer {
     out.labels.resize(x_.rows());
     std::vector<float> distances(x_.rows());
     dense::for_blocks(&pool_, x_.rows(), kGrain, [&](size_t begin, size_t end) {
-      dense::nearest(x_, begin, end, centres_.view(), out.labels.data(), distances.data());
+      if (centres_.bounded() != nullptr) {
+        centres_.bounded()->label(x_.row_range(begin, end - begin), &roundings_[begin],
+                                  centres_.view(), &out.labels[begin]);
+        dense::distances_to(x_, begin, end, centres_.view().rows, nullptr, out.labels.data(),
+                            distances.data());
+      } else {
+        dense::nearest(x_, begin, end, centres_.view(), out.labels.data(), distances.data());
+      }
     });
     out.inertia = std::accumulate(distances.begin(), distances.end(), 0.0);
     out.centres = std::move(centres_.values());
@@ -202,7 +270,8 @@ class Clusterer {
   size_t batch_rows_;
   NumpyRandom rng_;
   Centres centres_;
-  std::vector<float> counts_;  // rows each centre was given so far
+  std::vector<float> counts_;                 // rows each centre was given so far
+  std::vector<kernels::Rounding> roundings_;  // of x, when centres are ruled out by them
   Mat<float> batch_;
   std::vector<size_t> drawn_;  // the rows of the batch
   std::vector<int32_t> labels_;

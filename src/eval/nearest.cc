@@ -71,7 +71,7 @@ HWY_INLINE void add_piece(const Block& block, const float* b, size_t depth, size
 // dots[row][centre], all centres.
 HWY_INLINE void multiply_block(const Block& block, size_t depth, const float* b, size_t panels,
                                float* dots) {
-  constexpr size_t kDepth = 256;  // a piece of two panels fits the L1 cache
+  constexpr size_t kDepth = kNearestPiece;  // a piece of two panels fits the L1 cache
   const size_t width = panels * kPanel;
   for (size_t p = 0; p < panels;) {
     const bool pair = p + kPairPanels <= panels;
@@ -145,13 +145,11 @@ HWY_INLINE void squared_distances(const float* const (&a)[4], const float* const
 }
 #endif
 
-HWY_INLINE void label_block(const Block& block, const CentreView& centres, size_t panels,
-                            float* dots, int32_t* labels, float* distances) {
-  const size_t depth = centres.rows.cols(), width = panels * kPanel;
-  multiply_block(block, depth, centres.packed, panels, dots);
-  for (size_t r = 0; r < block.rows; ++r) {
-    labels[r] = first_least(dots + r * width, centres.norms, width);
-  }
+// The distance of each row to the centre of its label.
+HWY_INLINE void measure_block(const Block& block, const MatView<const float>& centres,
+                              const int32_t* labels, float* distances) {
+  constexpr size_t kLine = kAlignment / sizeof(float);
+  const size_t depth = centres.cols();
   for (size_t row = 0; row < block.rows; row += 4) {
     const size_t rows = HWY_MIN(size_t{4}, block.rows - row);
     const float* a[4];
@@ -159,12 +157,25 @@ HWY_INLINE void label_block(const Block& block, const CentreView& centres, size_
     for (size_t r = 0; r < 4; ++r) {
       const size_t from = row + HWY_MIN(r, rows - 1);
       a[r] = block.x + from * block.stride;
-      b[r] = centres.rows.row(static_cast<size_t>(labels[from]));
+      b[r] = centres.row(static_cast<size_t>(labels[from]));
+      for (size_t k = 0; block.ahead != nullptr && k < depth; k += kLine)
+        __builtin_prefetch(block.ahead[from] + k, 0, 2);
     }
     float out[4];
     squared_distances(a, b, depth, out);
     std::copy_n(out, rows, distances + row);
   }
+}
+
+HWY_INLINE void label_block(const Block& block, const CentreView& centres, size_t panels,
+                            float* dots, int32_t* labels, float* distances) {
+  const size_t depth = centres.rows.cols(), width = panels * kPanel;
+  multiply_block(block, depth, centres.packed, panels, dots);
+  for (size_t r = 0; r < block.rows; ++r) {
+    labels[r] = first_least(dots + r * width, centres.norms, width);
+  }
+  const Block measured{block.x, block.stride, block.rows, nullptr};
+  measure_block(measured, centres.rows, labels, distances);
 }
 
 float* room_for_dots(size_t panels) {
@@ -208,6 +219,112 @@ void nearest_drawn(const MatView<const float>& x, const size_t* drawn, size_t be
   }
 }
 
+void distances_to(const MatView<const float>& x, size_t begin, size_t end,
+                  const MatView<const float>& centres, const float* const* ahead,
+                  const int32_t* labels, float* distances) {
+  const Block block{x.row(begin), x.stride(), end - begin, ahead};
+  measure_block(block, centres, labels + begin, distances + begin);
+}
+
+size_t contenders(const float* dots, const float* norms, size_t n, float margin, uint32_t* out) {
+  const DF d;
+  const hn::RebindToUnsigned<DF> du;
+  const size_t lanes = hn::Lanes(d);
+  const auto minus_two = hn::Set(d, -2.0F);
+  auto least = hn::Set(d, HUGE_VALF);
+  for (size_t c = 0; c < n; c += lanes) {
+    const auto v = hn::MulAdd(minus_two, hn::LoadU(d, dots + c), hn::LoadU(d, norms + c));
+    least = hn::Min(least, v);
+  }
+  const auto limit = hn::Add(hn::MinOfLanes(d, least), hn::Set(d, margin));
+  size_t count = 0;
+  for (size_t c = 0; c < n; c += lanes) {
+    const auto v = hn::MulAdd(minus_two, hn::LoadU(d, dots + c), hn::LoadU(d, norms + c));
+    const auto near = hn::RebindMask(du, hn::Le(v, limit));
+    hn::StoreU(hn::Compress(hn::Iota(du, static_cast<uint32_t>(c)), near), du, out + count);
+    count += hn::CountTrue(du, near);
+  }
+  return count;
+}
+
+size_t undecided(const float* dots, const float* norms, const float* nearest, size_t n, float norm,
+                 float margin, uint32_t first, uint32_t* out, Span& sums) {
+  const DF d;
+  const hn::RebindToUnsigned<DF> du;
+  const size_t lanes = hn::Lanes(d);
+  const auto minus_two = hn::Set(d, -2.0F), own = hn::Set(d, norm), gap = hn::Set(d, margin);
+  const auto zero = hn::Zero(d);
+  auto least = zero, most = zero;
+  size_t count = 0, r = 0;
+  for (; r + lanes <= n; r += lanes) {
+    const auto both = hn::Add(own, hn::LoadU(d, norms + r));
+    const auto v = hn::MulAdd(minus_two, hn::LoadU(d, dots + r), both);
+    const auto now = hn::LoadU(d, nearest + r), lower = hn::Max(hn::Sub(v, gap), zero);
+    least = hn::Add(least, hn::Min(now, lower));
+    most = hn::Add(most, hn::Min(now, hn::Max(hn::Add(v, gap), zero)));
+    const auto open = hn::RebindMask(du, hn::Lt(lower, now));
+    hn::StoreU(hn::Compress(hn::Iota(du, first + static_cast<uint32_t>(r)), open), du, out + count);
+    count += hn::CountTrue(du, open);
+  }
+  sums.least += double{hn::GetLane(hn::SumOfLanes(d, least))};
+  sums.most += double{hn::GetLane(hn::SumOfLanes(d, most))};
+  for (; r < n; ++r) {
+    const float v = -2 * dots[r] + (norm + norms[r]);
+    const float lower = std::max(v - margin, 0.0F), upper = std::max(v + margin, 0.0F);
+    sums.least += std::min(nearest[r], lower);
+    sums.most += std::min(nearest[r], upper);
+    out[count] = first + static_cast<uint32_t>(r);
+    count += lower < nearest[r] ? 1 : 0;
+  }
+  return count;
+}
+
+#if HWY_TARGET == HWY_SCALAR
+void squared_norms(const MatView<const float>& rows, float* out) {
+  for (size_t r = 0; r < rows.rows(); ++r) {
+    out[r] = 0;
+    for (size_t k = 0; k < rows.cols(); ++k) out[r] += rows(r, k) * rows(r, k);
+  }
+}
+#else
+// Four rows side by side in lanes, and four such groups, because a sum waits for the one before.
+void squared_norms(const MatView<const float>& rows, float* out) {
+  constexpr size_t kGroups = 4, kEach = 4 * kGroups;
+  const hn::CappedTag<float, 4> d;
+  const hn::Repartition<double, hn::CappedTag<float, 4> > d2;
+  for (size_t row = 0; row < rows.rows(); row += kEach) {
+    const float* from[kEach];
+    for (size_t r = 0; r < kEach; ++r) from[r] = rows.row(HWY_MIN(row + r, rows.rows() - 1));
+    hn::Vec<decltype(d)> sums[kGroups];
+    for (auto& sum : sums) sum = hn::Zero(d);
+    size_t k = 0;
+    for (; k + 4 <= rows.cols(); k += 4) {
+      for (size_t g = 0; g < kGroups; ++g) {
+        const auto square = [&](size_t r) HWY_ATTR {
+          const auto v = hn::LoadU(d, from[4 * g + r] + k);
+          return hn::Mul(v, v);
+        };
+        const auto q0 = square(0), q1 = square(1), q2 = square(2), q3 = square(3);
+        const auto low01 = hn::BitCast(d2, hn::InterleaveLower(d, q0, q1));
+        const auto low23 = hn::BitCast(d2, hn::InterleaveLower(d, q2, q3));
+        const auto high01 = hn::BitCast(d2, hn::InterleaveUpper(d, q0, q1));
+        const auto high23 = hn::BitCast(d2, hn::InterleaveUpper(d, q2, q3));
+        sums[g] = hn::Add(sums[g], hn::BitCast(d, hn::InterleaveLower(d2, low01, low23)));
+        sums[g] = hn::Add(sums[g], hn::BitCast(d, hn::InterleaveUpper(d2, low01, low23)));
+        sums[g] = hn::Add(sums[g], hn::BitCast(d, hn::InterleaveLower(d2, high01, high23)));
+        sums[g] = hn::Add(sums[g], hn::BitCast(d, hn::InterleaveUpper(d2, high01, high23)));
+      }
+    }
+    float norms[kEach];
+    for (size_t g = 0; g < kGroups; ++g) hn::StoreU(sums[g], d, norms + 4 * g);
+    for (; k < rows.cols(); ++k) {
+      for (size_t r = 0; r < kEach; ++r) norms[r] += from[r][k] * from[r][k];
+    }
+    std::copy_n(norms, HWY_MIN(kEach, rows.rows() - row), out + row);
+  }
+}
+#endif
+
 void add(float* y, const float* x, size_t n) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
@@ -225,6 +342,10 @@ namespace akin::eval::dense {
 namespace {
 HWY_EXPORT(nearest);
 HWY_EXPORT(nearest_drawn);
+HWY_EXPORT(distances_to);
+HWY_EXPORT(contenders);
+HWY_EXPORT(undecided);
+HWY_EXPORT(squared_norms);
 HWY_EXPORT(add);
 }  // namespace
 
@@ -238,6 +359,24 @@ void nearest_drawn(MatView<const float> x, const size_t* drawn, size_t begin, si
                    float* distances) {
   HWY_DYNAMIC_DISPATCH(nearest_drawn)
   (x, drawn, begin, end, copy, centres, labels, distances);
+}
+
+void distances_to(MatView<const float> x, size_t begin, size_t end, MatView<const float> centres,
+                  const float* const* ahead, const int32_t* labels, float* distances) {
+  HWY_DYNAMIC_DISPATCH(distances_to)(x, begin, end, centres, ahead, labels, distances);
+}
+
+size_t contenders(const float* dots, const float* norms, size_t n, float margin, uint32_t* out) {
+  return HWY_DYNAMIC_DISPATCH(contenders)(dots, norms, n, margin, out);
+}
+
+size_t undecided(const float* dots, const float* norms, const float* nearest, size_t n, float norm,
+                 float margin, uint32_t first, uint32_t* out, Span& sums) {
+  return HWY_DYNAMIC_DISPATCH(undecided)(dots, norms, nearest, n, norm, margin, first, out, sums);
+}
+
+void squared_norms(MatView<const float> rows, float* out) {
+  HWY_DYNAMIC_DISPATCH(squared_norms)(rows, out);
 }
 
 void add(float* y, const float* x, size_t n) { HWY_DYNAMIC_DISPATCH(add)(y, x, n); }

@@ -18,12 +18,13 @@ namespace {
 
 using kernels::Rounding;
 
-constexpr size_t kStripDocs = 64;
+constexpr size_t kStripDocs = 128;
 constexpr size_t kGroupQueries = 256;
 constexpr size_t kLeastQueries = 64, kLeastDims = 32;  // below, preparing documents is the work
 constexpr size_t kSlabBytes = size_t{32} << 20;        // of rounded documents
 constexpr size_t kCacheBytes = size_t{768} << 10;      // of documents that are scored at once
 constexpr size_t kMostScored = kCacheBytes / (kLeastDims * sizeof(float));
+constexpr size_t kLine = kAlignment / sizeof(float);
 constexpr size_t kListBytes = size_t{16} << 20;  // of a group's lists
 
 // Scores of documents from anywhere cost so many times what the product of all with all costs each.
@@ -32,6 +33,13 @@ constexpr size_t kDearer = 6;
 void raise_to(Rounding& most, const Rounding& other) {
   most.norm = std::max(most.norm, other.norm);
   most.lost = std::max(most.lost, other.lost);
+}
+
+// Asks for rows from memory.
+void fetch(MatView<const float> docs, size_t begin, size_t count) {
+  for (size_t r = begin; r < std::min(docs.rows(), begin + count); ++r) {
+    for (size_t d = 0; d < docs.cols(); d += kLine) __builtin_prefetch(docs.row(r) + d, 0, 2);
+  }
 }
 
 }  // namespace
@@ -174,7 +182,9 @@ void BoundedSearch::score(const Slab& slab, size_t begin, size_t end, BestKeys& 
   std::vector<size_t> done(rows, 0);
   for (size_t at = 0; at < docs; at += step) {
     const size_t stop = std::min(docs, at + step);
+    const size_t share = (std::min(docs, stop + step) - stop + rows - 1) / rows;
     for (size_t i = 0; i < rows; ++i) {
+      fetch(slab.docs, stop + i * share, share);  // a part of what comes next
       const auto& list = work.lists[i];
       const uint32_t* columns = work.columns.data() + i * work.room;
       size_t last = done[i];
