@@ -216,11 +216,13 @@ void retrieval(const Options& options, ThreadPool& pool) {
       index::FlatSearch search(queries.x.view(), kDepth, pool);
       search.add(documents.x.view(), 0);
       std::vector<std::vector<RankedDoc>> rankings(c.queries);
+      parallel_for(pool, c.queries, 8, [&](size_t q, size_t) {
+        const auto hits = search.result(q);
+        rankings[q].reserve(hits.size());
+        for (const auto& hit : hits) rankings[q].push_back({hit.score, ids[hit.doc]});
+      });
       std::vector<RankedQuery> input;
-      for (size_t q = 0; q < c.queries; ++q) {
-        for (const auto& hit : search.result(q)) rankings[q].push_back({hit.score, ids[hit.doc]});
-        input.push_back({ids[q], rankings[q], qrels[q]});
-      }
+      for (size_t q = 0; q < c.queries; ++q) input.push_back({ids[q], rankings[q], qrels[q]});
       return evaluate_ranking(input, kDefaultCutoffs, pool).aggregate()[3].second;
     });
   }

@@ -1,6 +1,7 @@
 // What does exact search cost beyond its matrix product? Random unit vectors, the best 1000 of
 // 100,000 documents for 10,000 queries of 512 dims by default:
 //   flat_search_bench [queries [documents [dims [k [threads]]]]]
+//   flat_search_bench QUERIES.npy DOCUMENTS.npy DIMS [k [threads]]    the first DIMS of given ones
 // The product alone is taken in the same blocks, from the same float rows, and its scores are
 // dropped; the documents' conversion to the kernels' form belongs to it.
 #include <fmt/format.h>
@@ -12,12 +13,14 @@
 #include <ctime>
 #include <functional>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "base/rng.h"
 #include "index/flat.h"
 #include "kernels/cpu.h"
 #include "kernels/linear.h"
+#include "store/vectors_file.h"
 
 namespace {
 
@@ -43,17 +46,27 @@ Time measure(const std::function<void()>& f) {
           static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC};
 }
 
+void normalise(Mat<float>& rows) {
+  for (size_t r = 0; r < rows.rows(); ++r) {
+    float sum = 1e-30F;
+    for (size_t d = 0; d < rows.cols(); ++d) sum += rows(r, d) * rows(r, d);
+    for (size_t d = 0; d < rows.cols(); ++d) rows(r, d) /= std::sqrt(sum);
+  }
+}
+
 Mat<float> unit_vectors(size_t rows, size_t dims, uint64_t seed) {
   Rng rng(seed);
   Mat<float> out(rows, dims);
-  for (size_t r = 0; r < rows; ++r) {
-    float sum = 0;
-    for (size_t d = 0; d < dims; ++d) {
-      out(r, d) = static_cast<float>(rng.normal());
-      sum += out(r, d) * out(r, d);
-    }
-    for (size_t d = 0; d < dims; ++d) out(r, d) /= std::sqrt(sum);
-  }
+  for (size_t i = 0; i < rows * dims; ++i) out.data()[i] = static_cast<float>(rng.normal());
+  normalise(out);
+  return out;
+}
+
+Mat<float> unit_vectors(const char* path, size_t dims) {
+  const Mat<float> all = store::read_npy(path);
+  Mat<float> out(all.rows(), std::min(dims, all.cols()));
+  for (size_t r = 0; r < out.rows(); ++r) std::copy_n(all.row(r), out.cols(), out.row(r));
+  normalise(out);
   return out;
 }
 
@@ -95,10 +108,14 @@ int main(int argc, char** argv) {
   const auto argument = [&](int i, size_t fallback) {
     return argc > i ? static_cast<size_t>(std::strtoull(argv[i], nullptr, 10)) : fallback;
   };
-  const size_t count = argument(1, 10'000), documents = argument(2, 100'000),
-               dims = argument(3, 512), k = argument(4, 1000);
+  const bool given = argc > 3 && std::string_view(argv[1]).ends_with(".npy");
+  const size_t dims = argument(3, 512), k = argument(4, 1000);
   ThreadPool pool(argument(5, usable_cpus()));
-  const Mat<float> queries = unit_vectors(count, dims, 1), docs = unit_vectors(documents, dims, 2);
+  const Mat<float> queries =
+      given ? unit_vectors(argv[1], dims) : unit_vectors(argument(1, 10'000), dims, 1);
+  const Mat<float> docs =
+      given ? unit_vectors(argv[2], dims) : unit_vectors(argument(2, 100'000), dims, 2);
+  const size_t count = queries.rows(), documents = docs.rows();
   Time product, search, sort;
   for (int run = 0; run < 3; ++run) {
     product.best_of(measure([&] { multiply(pool, queries, docs); }));
@@ -111,13 +128,14 @@ int main(int argc, char** argv) {
     }));
     sort.best_of(measure([&] { (void)flat->results(); }));
   }
-  const double work = 2e-9 * static_cast<double>(count) * static_cast<double>(documents * dims);
+  const double work =
+      2e-9 * static_cast<double>(count) * static_cast<double>(documents * queries.cols());
   fmt::print(
       "{{\"isa\":\"{}\",\"threads\":{},\"queries\":{},\"documents\":{},\"dims\":{},\"k\":{},"
       "\"product_s\":{:.3f},\"product_gflops\":{:.0f},\"search_s\":{:.3f},\"sort_s\":{:.3f},"
       "\"search_over_product\":{:.3f},\"product_cpu_s\":{:.3f},\"search_cpu_s\":{:.3f},"
       "\"sort_cpu_s\":{:.3f},\"search_over_product_cpu\":{:.3f}}}\n",
-      isa_name(active_isa()), pool.size(), count, documents, dims, k, product.wall,
+      isa_name(active_isa()), pool.size(), count, documents, queries.cols(), k, product.wall,
       work / product.wall, search.wall, sort.wall, (search.wall + sort.wall) / product.wall,
       product.cpu, search.cpu, sort.cpu, (search.cpu + sort.cpu) / product.cpu);
 }

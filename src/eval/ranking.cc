@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <numeric>
 
@@ -37,10 +39,12 @@ class QueryScorer {
       if (judged_[i].id == judged_[i - 1].id) fail(query, "judged", judged_[i].id);
     }
     seen_.assign(judged_.size(), false);
+    for (const auto& j : judged_) ends_.set(end_of(j.id));
   }
 
   // The relevance of a ranked document, 0 when it has none.
   int32_t relevance(const RankedQuery& query, std::string_view id) {
+    if (!ends_.test(end_of(id))) return 0;  // most documents are not judged
     const auto at =
         std::lower_bound(judged_.begin(), judged_.end(), id,
                          [](const Judgement& j, std::string_view v) { return j.id < v; });
@@ -67,8 +71,20 @@ class QueryScorer {
     throw_error(ErrorKind::usage, kWhere, "query {}: document {} is {} twice, expected once",
                 quote(query.id), quote(id), what);
   }
+  // A few bits of an id's last bytes and length.
+  static size_t end_of(std::string_view id) {
+    uint32_t word = 0;
+    if (id.size() >= sizeof word) {
+      std::memcpy(&word, id.data() + id.size() - sizeof word, sizeof word);
+    } else if (!id.empty()) {
+      std::memcpy(&word, id.data(), id.size());
+    }
+    return ((word ^ static_cast<uint32_t>(id.size())) * 0x9E3779B1U) >> 24;
+  }
+
   std::vector<Judgement>& judged_;
   std::vector<bool> seen_;
+  std::bitset<256> ends_;  // of the judged
 };
 
 struct Scratch {

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/threads.h"
 #include "eval/cached_encoder.h"
 #include "eval/pair_scores.h"
 #include "eval/retrieval_data.h"
@@ -21,6 +22,7 @@ namespace {
 
 constexpr size_t kTopDocuments = 1000;
 constexpr size_t kChunkDocuments = 8192;
+constexpr size_t kBlockQueries = 512;  // whose rankings are sorted and scored together
 
 class RetrievalTask final : public Task {
  public:
@@ -79,14 +81,18 @@ class RetrievalTask final : public Task {
   static Scores score(const Search& found, const Corpus& corpus, const QuerySet& queries,
                       const TaskContext& context) {
     RankingScorer scorer(queries, corpus, context.pool);
-    std::vector<RankingScorer::Scored> ranking;
-    for (size_t q = 0; q < queries.ids.size(); ++q) {
-      ranking.clear();
-      for (const auto& hit : found->result(q)) {
-        if (context.spec.ignore_identical_ids && corpus.ids[hit.doc] == queries.ids[q]) continue;
-        ranking.push_back({hit.score, hit.doc});
-      }
-      scorer.add(q, ranking);
+    std::vector<std::vector<RankingScorer::Scored>> rankings(kBlockQueries);
+    for (size_t begin = 0; begin < queries.ids.size(); begin += kBlockQueries) {
+      const size_t n = std::min(kBlockQueries, queries.ids.size() - begin);
+      parallel_for(context.pool, n, 8, [&](size_t i, size_t) {
+        rankings[i].clear();
+        for (const auto& hit : found->result(begin + i)) {
+          if (context.spec.ignore_identical_ids && corpus.ids[hit.doc] == queries.ids[begin + i])
+            continue;
+          rankings[i].push_back({hit.score, hit.doc});
+        }
+      });
+      for (size_t i = 0; i < n; ++i) scorer.add(begin + i, rankings[i]);
     }
     return scorer.finish(context.spec.main_score);
   }
