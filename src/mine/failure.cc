@@ -269,6 +269,7 @@ std::vector<std::string> chosen_cases(const FailureOptions& options) {
 }
 
 void check_options(const FailureOptions& options) {
+  AKIN_CHECK(!options.work.empty());
   if (options.input.files.empty()) throw_error(ErrorKind::usage, "FILE", "no input is named");
   if (options.out.empty() && options.eval_set.empty()) {
     throw_error(ErrorKind::usage, "--out",

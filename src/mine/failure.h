@@ -20,7 +20,7 @@ struct FailureOptions {
   double hold_out = 0;   // share of the rows that go to eval_set in place of out
   std::string out;       // JSONL of query, pos, neg; empty: none is written
   std::string eval_set;  // folder for <case>.jsonl and tasks.toml; empty: none is written
-  std::string work;      // folder for texts of this run; removed at the end
+  std::string work;      // folder for texts of this run; must be given
   size_t threads = 0;
 };
 
