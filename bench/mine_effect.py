@@ -7,8 +7,9 @@ Not a test: it needs real pairs and minutes. Standard library only.
   bench/mine_effect.py effect --akin build/src/akin --model models/static-en-zh-256 --data DATA --work WORK
 
 planted: puts changed copies of real positives among the documents, unlabelled, and counts how many become
-negatives of their row: without guards, with those of the defaults, with stricter ones. "paraphrases" takes groups of texts that mean the
-same (--groups, rows with `captions`): a query, one labelled positive, and the others unlabelled.
+negatives of their row: without guards, with those of the defaults, without `--together`. --groups takes
+groups of texts that mean the same (rows with `captions`): a query, one labelled positive, and the others
+unlabelled. The price: how many of the ten hardest true negatives of each row are no negatives any more.
 effect: mines each source with guards (mined), without (naive) and at random, trains the model on for each
 of them and with the negatives of the batch alone (inbatch), the same rows and seeds for all, and prints
 held-out scores. One negative a row; batch and temperature are those of the recipe bge-finetune unless said.
@@ -25,8 +26,8 @@ import tempfile
 SOURCES = ["news_reading_qa_zh/qa", "cmrc2018_trial_qa_zh/train", "cjrc_law_qa_zh/train",
            "docs_sections_en/train", "python_docstring_code/train", "medquad_qa_en/train"]
 TASKS = ["SciFact", "Cranfield", "CosQASearch", "CMRC2018", "DRCD", "XQuADMonolingual"]
-NO_GUARDS = ["--near", "2", "--overlap", "2", "--alike", "2", "--share", "0"]
-STRICT = ["--near", "0.5", "--alike", "0.8", "--share", "0.8"]
+NO_TOGETHER = ["--together", "2"]
+NO_GUARDS = ["--near", "2", "--overlap", "2", "--alike", "2", "--share", "0"] + NO_TOGETHER
 
 
 def read_lines(path):
@@ -81,12 +82,17 @@ def count(mined, planted):
 
 def report(args, name, rows, planted):
     documents = [text for _, text in planted]
-    found = []
+    found, kept = [], []
     with tempfile.TemporaryDirectory() as folder:
-        for guards in (NO_GUARDS, [], STRICT):
-            found.append(count(mine_rows(args, folder, rows, documents, guards), planted))
+        hardest = mine_rows(args, folder, rows, [], NO_GUARDS)
+        for guards in (NO_GUARDS, NO_TOGETHER, []):
+            mined = mine_rows(args, folder, rows, documents, guards)
+            found.append(count(mined, planted))
+            kept.append(sum(len(set(texts) & set(mined.get(query, []))) for query, texts in hardest.items()))
+    total = max(1, sum(len(texts) for texts in hardest.values()))
     cut = [f"{left} (cut {100 - 100 * left / found[0]:.1f} %)" if found[0] else str(left) for left in found[1:]]
-    print(f"{name:24s} planted {len(planted)}, negatives without guards {found[0]}, with them {cut[0]}, strict {cut[1]}",
+    print(f"{name:24s} planted {len(planted)}, negatives without guards {found[0]}, without --together {cut[0]}, defaults {cut[1]};"
+          f" hardest true negatives lost {100 - 100 * kept[1] / total:.0f} %, {100 - 100 * kept[2] / total:.0f} %",
           flush=True)
 
 
@@ -105,10 +111,11 @@ def planted(args):
     for name, change in changes(rng, others).items() if rows else []:
         report(args, name, rows, [(query, change(positive.split())) for query, positive in rows])
     for path in args.groups:
-        groups = [row["captions"] for row in read_lines(path) if len(row["captions"]) > 2]
+        groups = [row["captions"] for row in read_lines(path) if len(row.get("captions", [])) > 2]
         rng.shuffle(groups)
         groups = groups[:args.rows]
-        report(args, os.path.basename(os.path.dirname(path)), [(group[0], group[1]) for group in groups],
+        name = f"{os.path.basename(os.path.dirname(path))}/{os.path.basename(path).split('.')[0]}"
+        report(args, name, [(group[0], group[1]) for group in groups],
                [(group[0], text) for group in groups for text in group[2:]])
 
 

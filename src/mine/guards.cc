@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/rng.h"
 
 namespace akin::mine {
 namespace {
@@ -15,6 +16,7 @@ constexpr std::array<std::string_view, kFates> kNames = {"passes",
                                                          "answer of a nearly equal query",
                                                          "near duplicate of an answer",
                                                          "vector like an answer's",
+                                                         "near to query and answer at once",
                                                          "score above the highest",
                                                          "score below the lowest",
                                                          "within the margin",
@@ -43,6 +45,30 @@ float dot(const float* a, const float* b, size_t dims) {
   }
   for (; i < dims; ++i) sums[i % kLanes] += a[i] * b[i];
   return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+double nearness(double query_text, double answer_text, double query_answer,
+                const Background& background) {
+  const auto above = [](double cosine, double from) { return (cosine - from) / (1 - from); };
+  // A pair that is further apart than any two texts says nothing of where its middle is.
+  const double apart = std::max(0.0, above(query_answer, background.query));
+  return (above(query_text, background.query) + above(answer_text, background.document)) /
+         (1 + apart);
+}
+
+Background find_background(const TextVectors& queries, const TextVectors& documents) {
+  constexpr size_t kPairs = 2000;
+  constexpr uint64_t kSeed = 77;
+  constexpr double kMost = 0.99;  // of a model for which all texts are one
+  Rng rng(kSeed);
+  double query = 0, document = 0;
+  for (size_t i = 0; i < kPairs; ++i) {
+    const size_t first = rng.below(documents.rows());
+    const size_t second = (first + 1 + rng.below(documents.rows() - 1)) % documents.rows();
+    query += cosine(queries.row(rng.below(queries.rows())), documents.row(first), documents.dims());
+    document += cosine(documents.row(first), documents.row(second), documents.dims());
+  }
+  return {std::min(kMost, query / kPairs), std::min(kMost, document / kPairs)};
 }
 
 ScoreRules::ScoreRules(const GuardOptions& options, float positive)
@@ -96,8 +122,9 @@ Answers TextGuards::answers(uint32_t query, std::span<const index::Hit> hits) co
   return out;
 }
 
-Fate TextGuards::against(uint32_t document, const WordSet& words, std::span<const uint32_t> answers,
+Fate TextGuards::against(uint32_t query, uint32_t document, std::span<const uint32_t> answers,
                          uint32_t left_out) const {
+  const WordSet words = document_words_[document];
   for (const uint32_t answer : answers) {
     if (answer == left_out) continue;
     const WordSet other = document_words_[answer];
@@ -106,27 +133,39 @@ Fate TextGuards::against(uint32_t document, const WordSet& words, std::span<cons
       return Fate::near_answer;
     }
   }
-  if (options_.alike > 1) return Fate::passes;
-  const float* const vector = documents_.row(document);
+  return options_.alike <= 1 || together_ ? against_vectors(query, document, answers, left_out)
+                                          : Fate::passes;
+}
+
+Fate TextGuards::against_vectors(uint32_t query, uint32_t document,
+                                 std::span<const uint32_t> answers, uint32_t left_out) const {
+  const size_t dims = documents_.dims();
+  const float* const text = documents_.row(document);
+  const double query_text = together_ ? cosine(queries_.row(query), text, dims) : 0;
+  Fate fate = Fate::passes;
   for (const uint32_t answer : answers) {
-    if (answer != left_out &&
-        cosine(vector, documents_.row(answer), documents_.dims()) >= options_.alike) {
-      return Fate::alike_answer;
-    }
+    if (answer == left_out) continue;
+    const float* const other = documents_.row(answer);
+    const double answer_text = cosine(text, other, dims);
+    if (answer_text >= options_.alike) return Fate::alike_answer;
+    if (!together_ || fate != Fate::passes) continue;
+    const double query_answer = cosine(queries_.row(query), other, dims);
+    if (nearness(query_text, answer_text, query_answer, background_) >= options_.together)
+      fate = Fate::together;
   }
-  return Fate::passes;
+  return fate;
 }
 
 Fate TextGuards::judge_texts(uint32_t query, uint32_t document, const Answers& answers,
                              uint32_t left_out) const {
-  const WordSet words = document_words_[document];
-  const Fate own = against(document, words, answers.own, left_out);
+  const Fate own = against(query, document, answers.own, left_out);
   if (own != Fate::passes) return own;
-  const Fate neighbour = against(document, words, answers.neighbours, left_out);
+  const Fate neighbour = against(query, document, answers.neighbours, left_out);
   if (neighbour != Fate::passes) return neighbour;
   // What has no words at all is equal only where it is equal as a text, and so one document.
-  return word_similarity(words, query_words_[query]) >= options_.near ? Fate::own_query
-                                                                      : Fate::passes;
+  return word_similarity(document_words_[document], query_words_[query]) >= options_.near
+             ? Fate::own_query
+             : Fate::passes;
 }
 
 Fate TextGuards::judge(uint32_t query, uint32_t document, const Answers& answers) const {
@@ -154,6 +193,7 @@ void check_guards(const GuardOptions& options) {
   within("--near", options.near, 0.2, 2);
   within("--overlap", options.overlap, 0.2, 2);
   within("--alike", options.alike, 0.2, 2);
+  within("--together", options.together, 0.1, 2);
   within("--share", options.share, 0, 2);
   if (options.margin) within("--margin", *options.margin, -1e6, 1e6);
   const double highest = options.max_score.value_or(std::numeric_limits<double>::infinity());

@@ -27,25 +27,42 @@ enum class Fate : uint8_t {
   neighbour_answer,  // it answers a query that is nearly the same
   near_answer,       // nearly the same words as an answer, or a piece of one, or one with more
   alike_answer,      // nearly the same vector as an answer
+  together,          // near to the query and to an answer at once: likely an answer in other words
   max_score,
   min_score,
   margin,
   share,
 };
-inline constexpr size_t kFates = 10;
+inline constexpr size_t kFates = 11;
 std::string_view fate_name(Fate fate);
 
 struct GuardOptions {
   double near = 0.7;     // word_similarity from which texts say the same; above 1: off
   double overlap = 0.8;  // pair_overlap from which one text is a piece of the other; above 1: off
   double alike = 0.95;   // cosine from which texts say the same; above 1: off
-  double share = 0.95;   // a negative scores below this share of the positive's score; 0: off
+  // nearness() to query and answer from which a text says the same; above 1: off
+  double together = 0.55;
+  double share = 0.95;  // a negative scores below this share of the positive's score; 0: off
   std::optional<double> margin;     // and below it by more than this
   std::optional<double> max_score;  // and below this
   std::optional<double> min_score;  // and not below this
 };
 
 float dot(const float* a, const float* b, size_t dims);
+
+// How near a text is to a query and its answer at once, 1 being as near as they are themselves:
+// (c(query, text) + c(answer, text)) / (1 + c(query, answer)), which is the cosine with the middle
+// of the two over the query's own. c is a cosine counted from its background, the mean cosine of
+// texts that have nothing to do with each other: 0 there, 1 for equal texts.
+struct Background {
+  double query = 0, document = 0;  // of queries with documents, of documents with documents
+};
+double nearness(double query_text, double answer_text, double query_answer,
+                const Background& background);
+// Of so few documents none would be a sample.
+inline constexpr size_t kLeastForBackground = 32;
+// From pairs drawn at random, the same ones for the same vectors.
+Background find_background(const TextVectors& queries, const TextVectors& documents);
 
 // Where the score of a negative must lie, by the scores of a row's positives.
 class ScoreRules {
@@ -76,7 +93,10 @@ class TextGuards {
         query_words_(query_words),
         documents_(documents),
         queries_(queries),
-        options_(options) {}
+        options_(options) {
+    together_ = options.together <= 1 && documents.rows() >= kLeastForBackground;
+    if (together_) background_ = find_background(queries, documents);
+  }
 
   // Queries that are nearly the same are looked for among those that the hits answer: a document
   // that answers such a query, or is nearly equal to one that does, lies near to both queries.
@@ -90,8 +110,10 @@ class TextGuards {
  private:
   bool nearly_same_query(uint32_t a, uint32_t b) const;
   bool answers_neighbour(uint32_t query, uint32_t document) const;
-  Fate against(uint32_t document, const WordSet& words, std::span<const uint32_t> answers,
+  Fate against(uint32_t query, uint32_t document, std::span<const uint32_t> answers,
                uint32_t left_out) const;
+  Fate against_vectors(uint32_t query, uint32_t document, std::span<const uint32_t> answers,
+                       uint32_t left_out) const;
   Fate judge_texts(uint32_t query, uint32_t document, const Answers& answers,
                    uint32_t left_out) const;
   const Corpus& corpus_;
@@ -100,6 +122,8 @@ class TextGuards {
   const TextVectors& documents_;
   const TextVectors& queries_;
   const GuardOptions& options_;
+  bool together_ = false;
+  Background background_;
 };
 
 // Errors: usage, naming the flag.

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "base/error.h"
@@ -52,6 +53,18 @@ TEST(Words, OverlapFindsAPieceOfAText) {
   EXPECT_LT(similarity(piece, whole), 0.5);
   EXPECT_DOUBLE_EQ(overlap(piece, whole), 1);
   EXPECT_DOUBLE_EQ(overlap("to the", whole), 0);  // a few words are in many texts
+}
+
+TEST(Nearness, IsThatToTheMiddleOfQueryAndAnswer) {
+  // Query and answer at a right angle, the text between them, all of unit length.
+  EXPECT_NEAR(nearness(std::sqrt(0.5), std::sqrt(0.5), 0, {}), std::sqrt(2.0), 1e-9);
+  EXPECT_NEAR(nearness(0.8, 0.8, 0.8, {}), 1.6 / 1.8, 1e-9);  // as near as they are to each other
+  EXPECT_NEAR(nearness(1, 0.8, 0.8, {}), 1, 1e-9);            // the query itself
+  // The same above a background.
+  const auto raised = [](double cosine, double from) { return from + (1 - from) * cosine; };
+  EXPECT_NEAR(nearness(raised(0.3, 0.7), raised(0.5, 0.6), raised(0.6, 0.7), {0.7, 0.6}),
+              nearness(0.3, 0.5, 0.6, {}), 1e-9);
+  EXPECT_NEAR(nearness(0.3, 0.3, -0.9, {}), 0.6, 1e-9);
 }
 
 TEST(ScoreRules, FollowNvRetriever) {

@@ -75,7 +75,7 @@ void check_options(const MineOptions& options) {
 // What the choices depend on besides the texts.
 std::string run_key(const Corpus& corpus, const MineOptions& options) {
   Hasher hasher;
-  hasher.add(fmt::format("akin mine 3 {}", corpus.hash));
+  hasher.add(fmt::format("akin mine 4 {}", corpus.hash));
   for (const Model* model : {&options.model, &options.teacher}) {
     if (model->encoder == nullptr) continue;
     hasher.add(encoding_key(model->encoder->info(), model->query));
@@ -86,7 +86,7 @@ std::string run_key(const Corpus& corpus, const MineOptions& options) {
   const auto number = [](const std::optional<double>& value) {
     return value ? fmt::format("{}", *value) : std::string("none");
   };
-  hasher.add(fmt::format("{} {} {} {} {} {} {}", g.near, g.overlap, g.alike, g.share,
+  hasher.add(fmt::format("{} {} {} {} {} {} {} {}", g.near, g.overlap, g.alike, g.together, g.share,
                          number(g.margin), number(g.max_score), number(g.min_score)));
   hasher.add(fmt::format("{} {} {} {} {} {} {} {}", s.skip, s.last, s.negatives,
                          static_cast<int>(s.sampling), s.seed, s.keep_negatives,

@@ -27,6 +27,7 @@ class MineTest : public testing::Test {
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
     folder_ = name;
     options_.model.encoder = &encoder_;
+    options_.guards.together = 2;  // has a test of its own
     options_.select.skip = 0;
     options_.select.last = 20;
     options_.select.negatives = 5;
@@ -219,6 +220,7 @@ TEST_F(MineTest, GuardsCutPlantedFalseNegatives) {
   for (const auto& one : cases) {
     const Planted planted = plant(200, one.change);
     options_.guards = {};
+    options_.guards.together = 2;
     options_.guards.share = 0;  // by text alone
     options_.guards.alike = 2;
     add_corpus(planted.texts);
@@ -293,6 +295,47 @@ TEST_F(MineTest, VectorsLikeAnAnswersAreCut) {
   EXPECT_EQ(lines()[0]["neg"], json::parse("[\"other\"]"));
   EXPECT_EQ(removed(report, Fate::alike_answer), 1U);
   EXPECT_EQ(report["short_rows"], 1);
+}
+
+// Texts of eight words; a paraphrase shares some with the query and others with the answer.
+TEST_F(MineTest, WhatIsNearToQueryAndAnswerAtOnceIsCut) {
+  Rng rng(12);
+  const auto piece = [](size_t topic, size_t from, size_t count) {
+    std::string out;
+    for (size_t w = from; w < from + count; ++w)
+      out += "t" + std::to_string(topic) + "w" + std::to_string(w) + " ";
+    return out;
+  };
+  std::string rows;
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < 60; ++i) {
+    rows +=
+        row_of(piece(i, 0, 6) + some_words(rng, 2, 200), piece(i, 3, 6) + some_words(rng, 2, 200));
+    texts.push_back("para " + piece(i, 2, 5) + some_words(rng, 3, 200));
+    texts.push_back("other " + piece(i, 0, 2) + some_words(rng, 6, 200));
+  }
+  // Rows that have their own text of this kind as a negative.
+  const auto rows_with = [&](const std::string& kind) {
+    const auto mined = lines();
+    size_t found = 0;
+    for (size_t i = 0; i < mined.size(); ++i) {
+      const std::string own = kind + " t" + std::to_string(i) + "w";
+      for (const auto& text : mined[i]["neg"])
+        found += text.get<std::string>().rfind(own, 0) == 0 ? 1 : 0;
+    }
+    return found;
+  };
+  guards_off();
+  add_corpus(texts);
+  run(rows);
+  EXPECT_EQ(rows_with("para"), 60U);
+  EXPECT_GE(rows_with("other"), 50U);
+  options_.guards.together = 0.55;
+  add_corpus(texts);
+  const auto report = run(rows);
+  EXPECT_EQ(rows_with("para"), 0U);
+  EXPECT_GE(rows_with("other"), 50U);
+  EXPECT_GE(removed(report, Fate::together), 60U);
 }
 
 TEST_F(MineTest, TheTeacherDecidesOrIsAsked) {

@@ -82,6 +82,9 @@ struct MineFlags {
       "share of a text's pairs of words from which it counts as a piece of another; above 1 = off");
     v("alike=COSINE", guards.alike,
       "cosine from which two documents, or two queries, count as the same; above 1 = off");
+    v("together=SHARE", guards.together,
+      "nearness to the query and an answer at once, as a share of theirs to each other, from which "
+      "a document counts as an answer in other words; above 1 = off");
     v("keep-negatives", select.keep_negatives,
       "the negatives that a row has stay in front and count among the N");
     v("short-rows=HOW", select.short_rows,
