@@ -28,9 +28,10 @@ serve::LoadedModel load_served(const std::string& model, const ServeLoad& load) 
   const fs::path folder = resolve_model_folder(model);
   if (model::is_classifier_folder(folder)) {
     auto loaded =
-        engine::load_pair_scorer(folder, {.threads = load.threads, .precision = load.dtype});
+        engine::load_text_classifier(folder, {.threads = load.threads, .precision = load.dtype});
     out.info = loaded.info;
     out.scorer = std::move(loaded.scorer);
+    out.classifier = std::move(loaded.classifier);
     return out;
   }
   out.encoder = load_encoder(model_options(model, load));

@@ -1,5 +1,5 @@
-// Two texts laid out as one, through the same forward pass as an encoder's. Token types, which the
-// pass knows only as one row for all tokens, go into the table of token rows: each call makes a
+// A text, or two laid out as one, through the same forward pass as an encoder's. Token types, which
+// the pass knows only as one row for all tokens, go into the table of token rows: each call makes a
 // small table of the (token, type) pairs it has, and ids that point into it.
 #include "engine/pair_scorer.h"
 
@@ -14,6 +14,7 @@
 #include "kernels/cpu.h"
 #include "kernels/elementwise.h"
 #include "text/prompted.h"
+#include "text/truncate.h"
 
 namespace akin::engine {
 namespace {
@@ -42,19 +43,15 @@ struct Pairs {
   std::vector<uint8_t> types;  // [T]
 };
 
-class CpuPairScorer final : public PairScorer {
+class CpuClassifier final : public PairScorer, public TextClassifier {
  public:
-  CpuPairScorer(model::Model model, model::ClassificationHead head, const CpuOptions& options)
+  CpuClassifier(model::Model model, model::ClassificationHead head, const CpuOptions& options)
       : model_(std::move(model)),
         head_(std::move(head)),
         layout_(model::read_pair_layout(model_)),
         packed_(pack_model(model_, options.precision)),
         pool_(options.threads > 0 ? options.threads : usable_cpus()),
         workspaces_(pool_.size()) {
-    if (head_.labels.size() != 1) {
-      throw_error(ErrorKind::unsupported, model_.folder.string(),
-                  "a classifier of {} classes; a reranker has one", head_.labels.size());
-    }
     const auto dim = static_cast<size_t>(model_.arch.hidden);
     dense_ = kernels::PackedLinear(
         kernels::choose_backend(Precision::f32), dim, dim,
@@ -71,10 +68,23 @@ class CpuPairScorer final : public PairScorer {
 
   PairScores scores(std::string_view query, std::span<const std::string_view> documents,
                     Truncate truncate) override {
+    std::vector<ClassifierInput> inputs;
+    inputs.reserve(documents.size());
+    for (const auto document : documents) inputs.push_back({query, document});
+    ClassLogits scored = classify(inputs, truncate);
     PairScores out;
-    out.logits.resize(documents.size());
-    if (documents.empty()) return out;
-    Pairs pairs = lay_out(query, documents, truncate, out.report);
+    for (size_t d = 0; d < documents.size(); ++d) out.logits.push_back(scored.logits(d, 0));
+    out.report = std::move(scored.report);
+    return out;
+  }
+
+  const std::vector<std::string>& labels() const override { return head_.labels; }
+
+  ClassLogits classify(std::span<const ClassifierInput> inputs, Truncate truncate) override {
+    ClassLogits out;
+    out.logits = Mat<float>(inputs.size(), head_.labels.size());
+    if (inputs.empty()) return out;
+    Pairs pairs = lay_out(inputs, truncate, out.report);
     const std::lock_guard lock(mutex_);
     std::vector<float> rows;  // the call's own table; lives as long as the pass
     if (!types_.empty()) rows = join_types(pairs);
@@ -109,37 +119,66 @@ class CpuPairScorer final : public PairScorer {
     return ids;
   }
 
-  Pairs lay_out(std::string_view query, std::span<const std::string_view> documents,
-                Truncate truncate, EncodeReport& report) const {
+  Pairs lay_out(std::span<const ClassifierInput> inputs, Truncate truncate,
+                EncodeReport& report) const {
     Pairs out;
-    size_t replaced = 0;
-    const std::vector<int32_t> query_ids = encode(query, &replaced);
-    if (replaced > 0) ++report.invalid_utf8;
-    for (size_t d = 0; d < documents.size(); ++d) {
-      replaced = 0;
-      std::vector<int32_t> first = query_ids, second = encode(documents[d], &replaced);
-      if (replaced > 0) ++report.invalid_utf8;
-      const size_t tokens = first.size() + second.size() + layout_.special();
-      if (model_.max_tokens != 0 && tokens > model_.max_tokens) {
-        if (truncate == Truncate::error) {
-          throw_error(ErrorKind::too_long, fmt::format("input {}", d),
-                      "{} tokens with the query, model limit {}; ask for truncation to cut it",
-                      tokens, model_.max_tokens);
-        }
-        cut_pair(first, second, model_.max_tokens - layout_.special(), truncate);
-        report.truncated.push_back(d);
+    std::vector<int32_t> first_ids;  // of the input before, which often has the same first text
+    size_t first_replaced = 0;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const auto& [text, other] = inputs[i];
+      if (i == 0 || text.data() != inputs[i - 1].text.data() ||
+          text.size() != inputs[i - 1].text.size()) {
+        first_replaced = 0;
+        first_ids = encode(text, &first_replaced);
+        if (first_replaced > 0) ++report.invalid_utf8;
       }
-      append(layout_.before.ids, layout_.before.types, out);
-      append(first, std::vector<uint8_t>(first.size(), layout_.first_type), out);
-      append(layout_.between.ids, layout_.between.types, out);
-      append(second, std::vector<uint8_t>(second.size(), layout_.second_type), out);
-      append(layout_.after.ids, layout_.after.types, out);
+      std::vector<int32_t> first = first_ids;
+      const bool cut = other ? lay_pair(first, *other, i, truncate, report, out)
+                             : lay_one(first, i, truncate, out);
+      if (cut) report.truncated.push_back(i);
       out.batch.offsets.push_back(static_cast<uint32_t>(out.batch.ids.size()));
       out.batch.prompt_tokens.push_back(0);
     }
-    report.texts = documents.size();
+    report.texts = inputs.size();
     report.tokens = out.batch.tokens();
     return out;
+  }
+
+  // True: it was cut.
+  bool lay_pair(std::vector<int32_t>& first, std::string_view other, size_t number,
+                Truncate truncate, EncodeReport& report, Pairs& out) const {
+    size_t replaced = 0;
+    std::vector<int32_t> second = encode(other, &replaced);
+    if (replaced > 0) ++report.invalid_utf8;
+    const size_t tokens = first.size() + second.size() + layout_.special();
+    const bool cut = model_.max_tokens != 0 && tokens > model_.max_tokens;
+    if (cut && truncate == Truncate::error) {
+      throw_error(ErrorKind::too_long, fmt::format("input {}", number),
+                  "{} tokens with the query, model limit {}; ask for truncation to cut it", tokens,
+                  model_.max_tokens);
+    }
+    if (cut) cut_pair(first, second, model_.max_tokens - layout_.special(), truncate);
+    append(layout_.before.ids, layout_.before.types, out);
+    append(first, std::vector<uint8_t>(first.size(), layout_.first_type), out);
+    append(layout_.between.ids, layout_.between.types, out);
+    append(second, std::vector<uint8_t>(second.size(), layout_.second_type), out);
+    append(layout_.after.ids, layout_.after.types, out);
+    return cut;
+  }
+
+  bool lay_one(std::vector<int32_t>& ids, size_t number, Truncate truncate, Pairs& out) const {
+    const auto prefix = model_.tokenizer->prefix_ids(), suffix = model_.tokenizer->suffix_ids();
+    ids.insert(ids.begin(), prefix.begin(), prefix.end());
+    ids.insert(ids.end(), suffix.begin(), suffix.end());
+    const bool cut = model_.max_tokens != 0 && ids.size() > model_.max_tokens;
+    if (cut && truncate == Truncate::error) {
+      throw_error(ErrorKind::too_long, fmt::format("input {}", number),
+                  "{} tokens, model limit {}; ask for truncation to cut it", ids.size(),
+                  model_.max_tokens);
+    }
+    if (cut) text::cut_ids(ids, model_.max_tokens, prefix.size(), suffix.size(), truncate);
+    append(ids, std::vector<uint8_t>(ids.size(), 0), out);
+    return cut;
   }
 
   static void append(const std::vector<int32_t>& ids, const std::vector<uint8_t>& types,
@@ -170,23 +209,17 @@ class CpuPairScorer final : public PairScorer {
     return rows;
   }
 
-  void run_team(const TokenBatch& all, std::span<const uint32_t> texts,
-                std::vector<float>& logits) {
+  void run_team(const TokenBatch& all, std::span<const uint32_t> texts, Mat<float>& logits) {
     TokenBatch batch;
     gather(all, texts, batch);
     Workspace& workspace = workspaces_[0];
-    workspace.prepare(packed_, batch, pool_.size());
-    SpinBarrier barrier(pool_.size());
-    pool_.run([&](size_t thread) {
-      forward(packed_, batch, workspace,
-              {thread, pool_.size(), pool_.size() > 1 ? &barrier : nullptr});
-    });
+    forward_with_team(packed_, batch, workspace, pool_);
     score(batch, workspace.hidden, texts, logits);
   }
 
-  // The head: pooled row -> dense, activation -> norm -> one logit.
+  // The head: pooled row -> dense, activation -> norm -> a logit for each class.
   void score(const TokenBatch& batch, MatView<const float> hidden, std::span<const uint32_t> texts,
-             std::vector<float>& logits) const {
+             Mat<float>& logits) const {
     const size_t dim = hidden.cols();
     Mat<float> pooled(batch.size(), dim), inner(batch.size(), dim);
     for (size_t b = 0; b < batch.size(); ++b) {
@@ -204,10 +237,12 @@ class CpuPairScorer final : public PairScorer {
                           head_.norm_eps, inner.view());
     }
     for (size_t b = 0; b < batch.size(); ++b) {
-      double sum = head_.out_bias.empty() ? 0.0 : static_cast<double>(head_.out_bias[0]);
-      for (size_t c = 0; c < dim; ++c)
-        sum += static_cast<double>(inner(b, c)) * static_cast<double>(head_.out[c]);
-      logits[texts[b]] = static_cast<float>(sum);
+      for (size_t k = 0; k < head_.labels.size(); ++k) {
+        double sum = head_.out_bias.empty() ? 0.0 : static_cast<double>(head_.out_bias[k]);
+        for (size_t c = 0; c < dim; ++c)
+          sum += static_cast<double>(inner(b, c)) * static_cast<double>(head_.out[k * dim + c]);
+        logits(texts[b], k) = static_cast<float>(sum);
+      }
     }
   }
 
@@ -227,8 +262,27 @@ class CpuPairScorer final : public PairScorer {
 
 std::unique_ptr<PairScorer> make_pair_scorer(model::Model model, model::ClassificationHead head,
                                              const CpuOptions& options) {
+  if (head.labels.size() != 1) {
+    throw_error(ErrorKind::unsupported, model.folder.string(),
+                "a classifier of {} classes; a reranker has one", head.labels.size());
+  }
   kernels::active_isa();  // settles the instruction set before anything is packed for it
-  return std::make_unique<CpuPairScorer>(std::move(model), std::move(head), options);
+  return std::make_unique<CpuClassifier>(std::move(model), std::move(head), options);
+}
+
+LoadedTextClassifier load_text_classifier(const std::filesystem::path& folder,
+                                          const CpuOptions& options) {
+  model::Model model =
+      model::load_model(folder, {.pooling = PoolingSpec{{PoolingMode::cls}, true}});
+  model::ClassificationHead head = model::load_classification_head(folder, model);
+  LoadedTextClassifier out;
+  out.info = model::encoder_info(model, options.precision);
+  out.info.dim = head.labels.size();
+  kernels::active_isa();
+  const auto both = std::make_shared<CpuClassifier>(std::move(model), std::move(head), options);
+  out.classifier = both;
+  if (out.info.dim == 1) out.scorer = both;
+  return out;
 }
 
 LoadedPairScorer load_pair_scorer(const std::filesystem::path& folder, const CpuOptions& options) {

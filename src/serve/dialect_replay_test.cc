@@ -39,8 +39,9 @@ std::pair<const Dialect*, const Route*> find_route(const HttpRequest& request) {
   return {};
 }
 
-HttpResponse send(const HttpRequest& request) {
+HttpResponse send(const HttpRequest& request, const ordered_json& pair) {
   FakeService service;
+  if (pair.contains("labels")) service.labels = pair["labels"].get<std::vector<std::string>>();
   Call call;
   call.request_id = "request-1";
   const auto [dialect, route] = find_route(request);
@@ -97,7 +98,7 @@ TEST(DialectReplay, RecordedPairs) {
     auto file = ordered_json::parse(read_file(entry.path()));
     for (ordered_json& pair : file["pairs"]) {
       SCOPED_TRACE(pair["name"].get<std::string>());
-      const ordered_json got = print_response(send(read_request(pair["request"])));
+      const ordered_json got = print_response(send(read_request(pair["request"]), pair));
       ++pairs;
       errors += got["status"] != 200 ? 1 : 0;
       if (record) {
@@ -110,6 +111,27 @@ TEST(DialectReplay, RecordedPairs) {
   }
   EXPECT_GT(pairs, 100U);
   EXPECT_GT(errors, 40U);
+}
+
+TEST(DialectReplay, OpenAiLimitsTheTokensOfARequest) {
+  FakeService service;
+  HttpRequest request;
+  request.method = "POST";
+  request.path = "/v1/embeddings";
+  request.body = R"({"input":["a","b"]})";
+  const auto [dialect, route] = find_route(request);
+  route->handle(service, request, {}, [](const HttpResponse&) {});
+  EXPECT_EQ(service.last_embed.max_tokens, 300'000U);
+  const auto refused =
+      dialect->error(Error(ErrorKind::too_long,
+                           "Requested 300001 tokens, max 300000 tokens per request", "request"),
+                     request);
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_EQ(ordered_json::parse(refused.body)["error"],
+            (ordered_json{{"message", "Requested 300001 tokens, max 300000 tokens per request"},
+                          {"type", "max_tokens_per_request"},
+                          {"param", nullptr},
+                          {"code", "max_tokens_per_request"}}));
 }
 
 TEST(DialectReplay, NoTwoDialectsShareARoute) {
@@ -148,7 +170,7 @@ TEST(DialectReplay, WrongTypesInEveryField) {
         for (const ordered_json& value : values) {
           ordered_json changed = pair["request"];
           changed["body"][key] = value;
-          const HttpResponse response = send(read_request(changed));
+          const HttpResponse response = send(read_request(changed), pair);
           ++sent;
           EXPECT_TRUE(response.status == 200 || (response.status >= 400 && response.status < 500))
               << response.status << changed.dump() << response.body;

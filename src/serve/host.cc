@@ -34,6 +34,11 @@ void prove(const LoadedModel& model) {
   }
   if (model.scorer != nullptr)
     finite(model.scorer->scores(kProbe, {&kProbe, 1}, Truncate::right).logits.at(0));
+  if (model.classifier != nullptr) {
+    const ClassifierInput probe{kProbe, {}};
+    const auto scored = model.classifier->classify({&probe, 1}, Truncate::right);
+    for (size_t k = 0; k < scored.logits.cols(); ++k) finite(scored.logits(0, k));
+  }
 }
 
 Error named(const Error& error, std::string_view model) {
@@ -66,6 +71,7 @@ Host::Host(std::vector<ModelSource> sources, const HostOptions& options)
     }
     slots_.push_back(make_slot(sources_[i]));
   }
+  reload_errors_.resize(sources_.size());
 }
 
 Host::~Host() {
@@ -94,11 +100,14 @@ size_t Host::reload() {
       slot = make_slot(sources_[i]);
     } catch (const std::exception& error) {
       log_warning("reload: model {} stays as it is: {}", sources_[i].name, error.what());
+      const std::unique_lock lock(slots_mutex_);
+      reload_errors_[i] = error.what();
       continue;
     }
     {
       const std::unique_lock lock(slots_mutex_);
       std::swap(slots_[i], slot);
+      reload_errors_[i].clear();
     }
     slot->batcher->close();  // answers what it has
     log_info("reload: model {} replaced", sources_[i].name);
@@ -126,16 +135,21 @@ std::shared_ptr<Slot> Host::slot(std::string_view name) const {
 }
 
 template <typename Result>
-std::function<void(Outcome<Result>)> Host::admit(bool single, bool rerank, size_t texts,
-                                                 std::function<void(Outcome<Result>)> done) {
+std::function<void(Outcome<Result>)> Host::admit(bool rerank, size_t texts,
+                                                 const std::function<void(Outcome<Result>)>& done) {
+  const bool single = texts == 1;
   metrics_.request_started(single, rerank);
   if (metrics_.active.fetch_add(1) >= static_cast<int64_t>(options_.limits.max_queue)) {
     --metrics_.active;
     metrics_.request_failed(Failure::overloaded);
-    throw_error(ErrorKind::overloaded, "", "{} requests wait already; try again in a second",
-                options_.limits.max_queue);
+    workers_.post_first([done, waiting = options_.limits.max_queue] {
+      call_back<Result>(
+          done, Error(ErrorKind::overloaded,
+                      fmt::format("{} requests wait already; try again in a second", waiting)));
+    });
+    return {};
   }
-  return [this, single, rerank, texts, done = std::move(done)](Outcome<Result> outcome) {
+  return [this, single, rerank, texts, done](Outcome<Result> outcome) {
     --metrics_.active;
     if (const auto* error = std::get_if<Error>(&outcome)) {
       metrics_.request_failed(failure_of(*error));
@@ -166,13 +180,8 @@ void Host::begin(std::string_view model, const std::function<void(Outcome<Result
 void Host::embed(EmbedRequest request, const Call& call,
                  std::function<void(Outcome<EmbedResult>)> done) {
   const size_t texts = std::max(request.texts.size(), request.ids.size());
-  std::function<void(Outcome<EmbedResult>)> counted;
-  try {
-    counted = admit<EmbedResult>(texts == 1, false, texts, done);
-  } catch (const Error& error) {
-    workers_.post_first([done, error] { call_back<EmbedResult>(done, error); });
-    return;
-  }
+  const auto counted = admit<EmbedResult>(false, texts, done);
+  if (!counted) return;
   EmbedPlan plan;
   plan.call = call;
   plan.request = std::move(request);
@@ -186,19 +195,18 @@ void Host::embed(EmbedRequest request, const Call& call,
 
 void Host::rerank(RerankRequest request, const Call& call,
                   std::function<void(Outcome<RerankResult>)> done) {
-  std::function<void(Outcome<RerankResult>)> counted;
   const size_t documents = request.documents.size();
-  try {
-    counted = admit<RerankResult>(documents == 1, true, documents, done);
-  } catch (const Error& error) {
-    workers_.post_first([done, error] { call_back<RerankResult>(done, error); });
-    return;
-  }
-  const Truncate truncate =
-      request.truncate.value_or(options_.limits.auto_truncate ? Truncate::right : Truncate::error);
+  const auto counted = admit<RerankResult>(true, documents, done);
+  if (!counted) return;
+  const Truncate truncate = truncation(request.truncate);
   begin<RerankResult>(request.model, counted, [&](const std::shared_ptr<Slot>& slot) {
     if (documents == 0) throw_error(ErrorKind::usage, "documents", "cannot be empty");
     if (slot->loaded.scorer) return start_scores(slot, request, truncate, call, counted);
+    if (!slot->loaded.encoder) {
+      throw_error(ErrorKind::unsupported, "model",
+                  "{} labels texts; a rerank needs an embedding model or a cross-encoder",
+                  quote(slot->name));
+    }
     const auto& info = slot->loaded.info;
     EmbedPlan plan;
     plan.slot = slot;
@@ -221,6 +229,17 @@ void Host::rerank(RerankRequest request, const Call& call,
       }
     };
     return start_embed(plan, workers_, metrics_);
+  });
+}
+
+void Host::predict(PredictRequest request, const Call& call,
+                   std::function<void(Outcome<PredictResult>)> done) {
+  const auto counted = admit<PredictResult>(true, request.inputs.size(), done);
+  if (!counted) return;
+  begin<PredictResult>(request.model, counted, [&](const std::shared_ptr<Slot>& slot) {
+    if (request.inputs.empty()) throw_error(ErrorKind::usage, "inputs", "cannot be empty");
+    if (!slot->loaded.classifier) throw Error(ErrorKind::device, "Model is not a classifier model");
+    return start_predict(slot, request, truncation(request.truncate), call, counted);
   });
 }
 
@@ -279,13 +298,17 @@ void Host::health(const Call& call, std::function<void(Outcome<bool>)> done) {
 namespace {
 
 ModelStatus status_of(const Slot& slot) {
-  return {slot.name, slot.loaded.path_name, slot.loaded.info, slot.loaded.scorer != nullptr,
+  return {slot.name,
+          slot.loaded.path_name,
+          slot.loaded.info,
+          slot.loaded.scorer != nullptr,
+          slot.loaded.classifier ? slot.loaded.classifier->labels() : std::vector<std::string>(),
           slot.created};
 }
 
 TokenEncoder& tokens_of(const Slot& slot) {
   if (slot.tokens != nullptr) return *slot.tokens;
-  throw_error(ErrorKind::unsupported, "model", "{} only scores pairs", quote(slot.name));
+  throw_error(ErrorKind::unsupported, "model", "{} has no vectors, only scores", quote(slot.name));
 }
 
 }  // namespace
@@ -294,6 +317,15 @@ std::vector<ModelStatus> Host::models() const {
   const std::shared_lock lock(slots_mutex_);
   std::vector<ModelStatus> out;
   for (const auto& slot : slots_) out.push_back(status_of(*slot));
+  return out;
+}
+
+std::vector<std::pair<std::string, std::string>> Host::not_reloaded() const {
+  std::vector<std::pair<std::string, std::string>> out;
+  const std::shared_lock lock(slots_mutex_);
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    if (!reload_errors_[i].empty()) out.emplace_back(slots_[i]->name, reload_errors_[i]);
+  }
   return out;
 }
 
@@ -351,6 +383,7 @@ std::string Host::metrics() const {
       {"akin_cache_bytes", static_cast<double>(cache.bytes)},
       {"akin_cache_hits", static_cast<double>(cache.hits)},
       {"akin_cache_misses", static_cast<double>(cache.misses)},
+      {"akin_models_not_reloaded", static_cast<double>(not_reloaded().size())},
   };
   return metrics_.prometheus(extra);
 }
@@ -361,11 +394,13 @@ std::string Host::status_json() const {
   ordered_json models = ordered_json::array();
   {
     const std::shared_lock lock(slots_mutex_);
-    for (const auto& slot : slots_) {
-      models.push_back({{"name", slot->name},
-                        {"dim", slot->loaded.info.dim},
-                        {"max_tokens", slot->loaded.info.max_tokens},
-                        {"queued_texts", slot->batcher->depth().texts}});
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      const Slot& slot = *slots_[i];
+      models.push_back({{"name", slot.name},
+                        {"dim", slot.loaded.info.dim},
+                        {"max_tokens", slot.loaded.info.max_tokens},
+                        {"queued_texts", slot.batcher->depth().texts}});
+      if (!reload_errors_[i].empty()) models.back()["reload_error"] = reload_errors_[i];
     }
   }
   const auto rates = metrics_.rates();

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "core/encoder.h"
 #include "core/pair_scorer.h"
+#include "core/text_classifier.h"
 #include "serve/batcher.h"
 #include "serve/host_workers.h"
 #include "serve/metrics.h"
@@ -24,9 +25,11 @@ namespace akin::serve {
 
 struct LoadedModel {
   std::string path_name;             // where it came from, for people
-  EncoderInfo info;                  // of the encoder, or of a model that only scores pairs
-  std::shared_ptr<Encoder> encoder;  // with a TokenEncoder; null: only scores pairs. Shared by the
-  std::shared_ptr<PairScorer> scorer;  // queue that runs it and requests that ask about it
+  EncoderInfo info;                  // of whichever of these there is
+  std::shared_ptr<Encoder> encoder;  // with a TokenEncoder. Shared by the queue that runs it and
+                                     // requests that ask about it
+  std::shared_ptr<PairScorer> scorer;
+  std::shared_ptr<TextClassifier> classifier;
 };
 
 struct ModelSource {
@@ -57,6 +60,8 @@ class Host final : public Service {
              std::function<void(Outcome<EmbedResult>)> done) override;
   void rerank(RerankRequest request, const Call& call,
               std::function<void(Outcome<RerankResult>)> done) override;
+  void predict(PredictRequest request, const Call& call,
+               std::function<void(Outcome<PredictResult>)> done) override;
   void health(const Call& call, std::function<void(Outcome<bool>)> done) override;
   std::vector<ModelStatus> models() const override;
   ModelStatus model(std::string_view name) const override;
@@ -67,6 +72,7 @@ class Host final : public Service {
   std::vector<std::string> decode(std::string_view model,
                                   const std::vector<std::vector<int32_t>>& ids,
                                   bool skip_special_tokens) const override;
+  std::vector<std::pair<std::string, std::string>> not_reloaded() const override;
   const Limits& limits() const override { return options_.limits; }
   std::string metrics() const override;
   std::string status_json() const override;
@@ -80,12 +86,16 @@ class Host final : public Service {
   std::shared_ptr<Slot> slot(std::string_view name) const;
   std::shared_ptr<Slot> make_slot(const ModelSource& source) const;
   std::pair<Batcher::Depth, VectorCache::Counts> waiting() const;  // of all models
+  Truncate truncation(const std::optional<Truncate>& asked) const {
+    return asked.value_or(options_.limits.auto_truncate ? Truncate::right : Truncate::error);
+  }
   void check_health(const Call& call, const std::shared_ptr<Slot>& slot,
                     const std::function<void(const std::optional<Error>&)>& done);
-  // Counts a request in; what it returns counts it out. Errors: overloaded.
+  // Counts a request in; what it returns counts it out. When too many wait: answers so, and returns
+  // null.
   template <typename Result>
-  std::function<void(Outcome<Result>)> admit(bool single, bool rerank, size_t texts,
-                                             std::function<void(Outcome<Result>)> done);
+  std::function<void(Outcome<Result>)> admit(bool rerank, size_t texts,
+                                             const std::function<void(Outcome<Result>)>& done);
   // Runs `start` with a queue that is open; an error becomes the answer.
   template <typename Result>
   void begin(std::string_view model, const std::function<void(Outcome<Result>)>& done,
@@ -98,6 +108,7 @@ class Host final : public Service {
   IndexService* indexes_ = nullptr;
   mutable std::shared_mutex slots_mutex_;
   std::vector<std::shared_ptr<Slot>> slots_;  // by source; shared with requests under way
+  std::vector<std::string> reload_errors_;    // by source, of the last reload; empty: none
   std::mutex reload_mutex_;
 };
 

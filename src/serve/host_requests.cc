@@ -13,9 +13,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kTextsPerPiece = 64;     // tokenised before others get their turn
-constexpr size_t kInlineBytes = 1024;     // a request this small is tokenised at once
-constexpr size_t kDocumentsPerTask = 16;  // of pairs scored before others get their turn
+constexpr size_t kTextsPerPiece = 64;  // tokenised before others get their turn
+constexpr size_t kInlineBytes = 1024;  // a request this small is tokenised at once
+constexpr size_t kInputsPerTask = 16;  // of a classification head, before others get their turn
 constexpr size_t kMaxAnswerBytes = size_t{1} << 28;
 
 // An embed request on its way. Keeps itself alive through the tasks that refer to it.
@@ -28,7 +28,9 @@ struct EmbedWork : std::enable_shared_from_this<EmbedWork> {
   size_t next = 0;     // text to tokenise
   size_t segment = 0;  // of `next`
   std::chrono::nanoseconds tokenization{0};
-  std::vector<uint32_t> token_counts;
+  // Texts that wait until all are counted, where the request has a limit that it may be over.
+  std::vector<std::pair<TokenBatch, std::vector<TextIds>>> held;
+  bool hold = false;
 
   bool from_ids() const { return !plan.request.ids.empty(); }
   size_t size() const { return from_ids() ? plan.request.ids.size() : plan.request.texts.size(); }
@@ -83,7 +85,7 @@ void EmbedWork::tokenize_piece() {
   while (next >= plan.segments[segment].end) ++segment;
   const size_t end = std::min(next + kTextsPerPiece, plan.segments[segment].end);
   EncodeReport report;
-  const TokenBatch batch = piece(end, plan.segments[segment].options, report);
+  TokenBatch batch = piece(end, plan.segments[segment].options, report);
   result.usage.tokens += batch.tokens();
   result.usage.truncated_inputs += report.truncated.size();
   std::vector<TextIds> texts(batch.size());
@@ -94,7 +96,29 @@ void EmbedWork::tokenize_piece() {
   }
   tokenization += Clock::now() - start;
   next = end;
-  if (!plan.slot->batcher->add_texts(job, texts)) next = size();  // it has failed: no more of it
+  const size_t limit = plan.request.max_tokens;
+  const bool over = limit > 0 && result.usage.tokens > limit;
+  if (over && (!hold || next == size())) {
+    throw_error(ErrorKind::too_long, "request", "Requested {} tokens, max {} tokens per request",
+                result.usage.tokens, limit);
+  }
+  if (hold) {
+    if (over) {  // only counted from here on
+      held.clear();
+    } else {
+      held.emplace_back(std::move(batch), std::move(texts));
+    }
+    if (next < size()) return;
+  } else {
+    held.emplace_back(std::move(batch), std::move(texts));
+  }
+  const auto ready = std::move(held);
+  held.clear();
+  for (const auto& [ids, places] : ready) {
+    if (plan.slot->batcher->add_texts(job, places)) continue;
+    next = size();  // it has failed: no more of it
+    return;
+  }
 }
 
 void EmbedWork::add_token_tasks() {
@@ -184,8 +208,8 @@ void check(const EmbedPlan& plan) {
   const auto& request = plan.request;
   const LoadedModel& loaded = plan.slot->loaded;
   if (loaded.encoder == nullptr) {
-    throw_error(ErrorKind::unsupported, "model", "{} only scores pairs; ask for a rerank instead",
-                quote(plan.slot->name));
+    throw_error(ErrorKind::unsupported, "model", "{} has no vectors; ask it {} instead",
+                quote(plan.slot->name), loaded.scorer ? "for a rerank" : "to predict labels");
   }
   if (!request.ids.empty() && (request.late_chunking || request.token_vectors)) {
     throw_error(ErrorKind::unsupported, "input",
@@ -242,6 +266,10 @@ bool start_embed(EmbedPlan& given, Workers& workers, Metrics& metrics) {
   }
   if (!request.token_vectors)
     work->result.vectors = Mat<float>(work->size(), resolve_dims(plan.slot->loaded.info, options));
+  for (const auto& ids : request.ids) bytes += ids.size();
+  // A token has a byte at least; special ones and a prompt's come on top.
+  constexpr size_t kTokensBeside = 32;
+  work->hold = request.max_tokens > 0 && bytes + kTokensBeside * work->size() > request.max_tokens;
   Job& job = *work->job;
   job.call = plan.call;
   job.answers = request.late_chunking ? 1 : work->size();
@@ -267,23 +295,22 @@ bool start_embed(EmbedPlan& given, Workers& workers, Metrics& metrics) {
   return true;
 }
 
-bool start_scores(const std::shared_ptr<Slot>& slot, const RerankRequest& request,
-                  Truncate truncate, const Call& call,
-                  const std::function<void(Outcome<RerankResult>)>& done) {
-  struct ScoreWork {
-    std::shared_ptr<Slot> slot;
-    RerankRequest request;
-    RerankResult result;
+namespace {
+
+// Runs `piece` over 0 .. count - 1, a few at a time with the model's thread for itself and others'
+// work between; then `done` gets the result.
+template <typename Result>
+bool start_pieces(const std::shared_ptr<Slot>& slot, const Call& call, size_t count, Result result,
+                  std::function<void(Result& result, size_t begin, size_t end)> piece,
+                  const std::function<void(Outcome<Result>)>& done) {
+  struct Work {
+    Result result;
+    std::function<void(Result& result, size_t begin, size_t end)> piece;
   };
-  const auto work = std::make_shared<ScoreWork>(ScoreWork{slot, request, {}});
-  work->result.model = slot->name;
-  work->result.scores.resize(request.documents.size());
-  for (const auto& document : request.documents)
-    work->result.usage.characters += count_characters(document);
+  const auto work = std::make_shared<Work>(Work{std::move(result), std::move(piece)});
   const auto job = std::make_shared<Job>();
-  const size_t documents = request.documents.size();
   job->call = call;
-  job->answers = (documents + kDocumentsPerTask - 1) / kDocumentsPerTask;
+  job->answers = (count + kInputsPerTask - 1) / kInputsPerTask;
   job->finish = [work, done, times = std::weak_ptr(job), start = call.start](const auto& error) {
     if (error) return done(*error);
     work->result.timing.total = Clock::now() - start;
@@ -294,28 +321,86 @@ bool start_scores(const std::shared_ptr<Slot>& slot, const RerankRequest& reques
     done(std::move(work->result));
   };
   if (!slot->batcher->open(job)) return false;
-  for (size_t begin = 0; begin < documents; begin += kDocumentsPerTask) {
-    slot->batcher->add_task(job, [work, begin, documents, truncate] {
-      const size_t end = std::min(documents, begin + kDocumentsPerTask);
-      const std::vector<std::string_view> views(
-          work->request.documents.begin() + static_cast<ptrdiff_t>(begin),
-          work->request.documents.begin() + static_cast<ptrdiff_t>(end));
+  for (size_t begin = 0; begin < count; begin += kInputsPerTask) {
+    slot->batcher->add_task(job, [work, begin, end = std::min(count, begin + kInputsPerTask)] {
       try {
-        const PairScores scores =
-            work->slot->loaded.scorer->scores(work->request.query, views, truncate);
-        for (size_t i = 0; i < views.size(); ++i) {
-          const float logit = scores.logits[i];
-          work->result.scores[begin + i] =
-              work->request.raw_scores ? logit : 1.0F / (1.0F + std::exp(-logit));
-        }
-        work->result.usage.tokens += scores.report.tokens;
-        work->result.usage.truncated_inputs += scores.report.truncated.size();
+        work->piece(work->result, begin, end);
       } catch (const Error& error) {
         throw with_base(error, begin);
       }
     });
   }
   return true;
+}
+
+void add_usage(const EncodeReport& report, Usage& usage) {
+  usage.tokens += report.tokens;
+  usage.truncated_inputs += report.truncated.size();
+}
+
+}  // namespace
+
+bool start_scores(const std::shared_ptr<Slot>& slot, const RerankRequest& request,
+                  Truncate truncate, const Call& call,
+                  const std::function<void(Outcome<RerankResult>)>& done) {
+  RerankResult result;
+  result.model = slot->name;
+  result.scores.resize(request.documents.size());
+  for (const auto& document : request.documents)
+    result.usage.characters += count_characters(document);
+  const auto piece = [slot, request, truncate](RerankResult& out, size_t begin, size_t end) {
+    const std::vector<std::string_view> views(
+        request.documents.begin() + static_cast<ptrdiff_t>(begin),
+        request.documents.begin() + static_cast<ptrdiff_t>(end));
+    const PairScores scores = slot->loaded.scorer->scores(request.query, views, truncate);
+    std::copy(scores.logits.begin(), scores.logits.end(),
+              out.scores.begin() + static_cast<ptrdiff_t>(begin));
+    for (size_t i = begin; i < end && !request.raw_scores; ++i)
+      logits_to_shares({&out.scores[i], 1});
+    add_usage(scores.report, out.usage);
+  };
+  return start_pieces<RerankResult>(slot, call, request.documents.size(), std::move(result), piece,
+                                    done);
+}
+
+bool start_predict(const std::shared_ptr<Slot>& slot, const PredictRequest& request,
+                   Truncate truncate, const Call& call,
+                   const std::function<void(Outcome<PredictResult>)>& done) {
+  PredictResult result;
+  result.model = slot->name;
+  result.labels = slot->loaded.classifier->labels();
+  result.scores = Mat<float>(request.inputs.size(), result.labels.size());
+  for (const auto& input : request.inputs)
+    result.usage.characters +=
+        count_characters(input.text) + count_characters(input.second.value_or(""));
+  const auto piece = [slot, request, truncate](PredictResult& out, size_t begin, size_t end) {
+    std::vector<ClassifierInput> inputs;
+    for (size_t i = begin; i < end; ++i)
+      inputs.push_back({request.inputs[i].text, request.inputs[i].second});
+    const ClassLogits scored = slot->loaded.classifier->classify(inputs, truncate);
+    for (size_t i = begin; i < end; ++i) {
+      const std::span<float> row(out.scores.row(i), out.scores.cols());
+      std::copy_n(scored.logits.row(i - begin), row.size(), row.begin());
+      if (!request.raw_scores) logits_to_shares(row);
+    }
+    add_usage(scored.report, out.usage);
+  };
+  return start_pieces<PredictResult>(slot, call, request.inputs.size(), std::move(result), piece,
+                                     done);
+}
+
+void logits_to_shares(std::span<float> logits) {
+  if (logits.size() == 1) {
+    logits[0] = 1.0F / (1.0F + std::exp(-logits[0]));
+    return;
+  }
+  const float highest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (float& value : logits) {
+    value = std::exp(value - highest);
+    sum += static_cast<double>(value);
+  }
+  for (float& value : logits) value = static_cast<float>(static_cast<double>(value) / sum);
 }
 
 RerankResult rank_by_similarity(EmbedResult result, const std::string& similarity) {

@@ -39,12 +39,19 @@ struct EmbedPlan {
   std::function<void(Outcome<EmbedResult>)> done;
 };
 
-// Both return false, having done nothing, when the slot's queue takes no more. Errors (thrown
+// These return false, having done nothing, when the slot's queue takes no more. Errors (thrown
 // before anything begins): usage, unsupported.
 bool start_embed(EmbedPlan& plan, Workers& workers, Metrics& metrics);
 bool start_scores(const std::shared_ptr<Slot>& slot, const RerankRequest& request,
                   Truncate truncate, const Call& call,
                   const std::function<void(Outcome<RerankResult>)>& done);
+
+bool start_predict(const std::shared_ptr<Slot>& slot, const PredictRequest& request,
+                   Truncate truncate, const Call& call,
+                   const std::function<void(Outcome<PredictResult>)>& done);
+
+// Logits of one input to shares of its labels: a softmax, or a sigmoid where there is one label.
+void logits_to_shares(std::span<float> logits);
 
 // Scores of documents by the cosine (or the model's own measure) with the query, row 0.
 RerankResult rank_by_similarity(EmbedResult result, const std::string& similarity);

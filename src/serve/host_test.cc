@@ -225,6 +225,81 @@ TEST(Host, LateChunksAreMeansOfTheirTokens) {
   EXPECT_EQ(good(tokens).token_vectors[0](1, 3), 392);
 }
 
+TEST(Host, TokensOfARequestAreLimitedBeforeAnyIsEncoded) {
+  Fixture fixture;
+  const size_t before = fixture.encoder->seen().size();
+  EmbedRequest request = raw_request({});
+  for (size_t i = 0; i < 200; ++i) request.texts.push_back(fmt::format("text {:03}", i));  // 8 each
+  request.max_tokens = 1599;
+  const auto refused = ask(fixture.host, request, call_within()).get();
+  ASSERT_TRUE(std::holds_alternative<Error>(refused));
+  EXPECT_EQ(std::get<Error>(refused).kind(), ErrorKind::too_long);
+  EXPECT_EQ(std::get<Error>(refused).message(),
+            "Requested 1600 tokens, max 1599 tokens per request");
+  EXPECT_EQ(fixture.encoder->seen().size(), before);
+  request.max_tokens = 1600;
+  const auto outcome = ask(fixture.host, request, call_within()).get();
+  for (size_t i = 0; i < 200; ++i)
+    expect_vector(good(outcome), i, ByteEncoder::expected(request.texts[i]));
+  EmbedRequest ids;
+  ids.ids = {{1, 2, 3}, {4, 5}};
+  ids.max_tokens = 4;
+  EXPECT_TRUE(std::holds_alternative<Error>(ask(fixture.host, ids, call_within()).get()));
+  ids.max_tokens = 5;
+  good(ask(fixture.host, ids, call_within()).get());
+}
+
+// Two labels: logits are the lengths of text and second text.
+class LengthClassifier final : public TextClassifier {
+ public:
+  const std::vector<std::string>& labels() const override { return labels_; }
+  ClassLogits classify(std::span<const ClassifierInput> inputs, Truncate) override {
+    ClassLogits out;
+    out.logits = Mat<float>(inputs.size(), 2);
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      out.logits(i, 0) = static_cast<float>(inputs[i].text.size());
+      out.logits(i, 1) = static_cast<float>(inputs[i].second.value_or("").size());
+      out.report.tokens += inputs[i].text.size();
+    }
+    return out;
+  }
+
+ private:
+  const std::vector<std::string> labels_ = {"first", "second"};
+};
+
+TEST(Host, PredictsLabels) {
+  ModelSource source{"labels", [] {
+                       LoadedModel loaded;
+                       loaded.classifier = std::make_shared<LengthClassifier>();
+                       loaded.info.dim = 2;
+                       return loaded;
+                     }};
+  Host host({source}, {});
+  EXPECT_EQ(host.model({}).labels, (std::vector<std::string>{"first", "second"}));
+  EXPECT_FALSE(host.model({}).reranker);
+  PredictRequest request;
+  for (size_t i = 0; i < 40; ++i) request.inputs.push_back({std::string(1 + i % 3, 'x'), "yy"});
+  const auto predict = [&](Service& service) {
+    std::promise<Outcome<PredictResult>> promise;
+    service.predict(request, call_within(),
+                    [&](Outcome<PredictResult> out) { promise.set_value(std::move(out)); });
+    return promise.get_future().get();
+  };
+  auto outcome = predict(host);
+  const auto& shares = std::get<PredictResult>(outcome);
+  EXPECT_EQ(shares.usage.tokens, 79U);
+  EXPECT_NEAR(shares.scores(0, 1), 1 / (1 + std::exp(-1.0)), 1e-6);
+  EXPECT_NEAR(shares.scores(39, 0) + shares.scores(39, 1), 1, 1e-6);
+  request.raw_scores = true;
+  outcome = predict(host);
+  EXPECT_EQ(std::get<PredictResult>(outcome).scores(2, 0), 3.0F);
+  const auto vectors = ask(host, raw_request({"a"}), call_within()).get();
+  EXPECT_EQ(std::get<Error>(vectors).kind(), ErrorKind::unsupported);
+  Fixture encoder;
+  EXPECT_EQ(std::get<Error>(predict(encoder.host)).kind(), ErrorKind::device);
+}
+
 TEST(Host, RerankBySimilarity) {
   Fixture fixture;
   RerankRequest request;
@@ -255,6 +330,11 @@ TEST(Host, ReloadSwapsAndOldAnswersComplete) {
   Host host({source}, {});
   broken = true;
   EXPECT_EQ(host.reload(), 0U);
+  ASSERT_EQ(host.not_reloaded().size(), 1U);
+  EXPECT_EQ(host.not_reloaded()[0].first, "bytes");
+  EXPECT_NE(host.not_reloaded()[0].second.find("the folder has gone"), std::string::npos);
+  EXPECT_NE(host.status_json().find("the folder has gone"), std::string::npos);
+  EXPECT_NE(host.metrics().find("akin_models_not_reloaded 1"), std::string::npos);
   broken = false;
   encoder->gate(false);
   auto old = ask(host, raw_request({"old"}), call_within());
@@ -267,6 +347,7 @@ TEST(Host, ReloadSwapsAndOldAnswersComplete) {
   EXPECT_EQ(old.wait_for(0ms), std::future_status::timeout);
   encoder->gate(true);
   reloading.join();
+  EXPECT_TRUE(host.not_reloaded().empty());
   const auto outcome = old.get();
   expect_vector(good(outcome), 0, ByteEncoder::expected("old"));
 }

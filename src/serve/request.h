@@ -35,6 +35,7 @@ struct EmbedRequest {
   std::optional<Truncate> truncate;  // none: the server's default
   bool late_chunking = false;  // the texts are one document in pieces: encoded once, pooled each
   bool token_vectors = false;  // a vector per token instead
+  size_t max_tokens = 0;       // of all inputs together, as they go through the model; 0: no limit
 };
 
 struct Timing {  // of one request
@@ -69,14 +70,35 @@ struct RerankResult {
   Timing timing;
 };
 
+struct PredictInput {
+  std::string text;
+  std::optional<std::string> second;  // a pair
+};
+
+struct PredictRequest {
+  std::string model;
+  std::vector<PredictInput> inputs;
+  std::optional<Truncate> truncate;
+  bool raw_scores = false;  // logits; else a softmax over the labels, a sigmoid where there is one
+};
+
+struct PredictResult {
+  std::string model;
+  std::vector<std::string> labels;
+  Mat<float> scores;  // [inputs, labels]
+  Usage usage;
+  Timing timing;
+};
+
 using Token = akin::TokenPiece;
 
 struct ModelStatus {
   std::string name;  // served name
   std::string path_name;
   EncoderInfo info;
-  bool reranker = false;
-  int64_t created = 0;  // unix seconds, when it was loaded
+  bool reranker = false;            // scores pairs
+  std::vector<std::string> labels;  // of a model with a classification head, a reranker's, too
+  int64_t created = 0;              // unix seconds, when it was loaded
 };
 
 template <typename T>

@@ -9,7 +9,7 @@ namespace akin::serve {
 namespace {
 
 void health(Service& service, const HttpRequest&, const Call& call, Reply reply) {
-  service.health(call, [reply = std::move(reply)](Outcome<bool> outcome) {
+  service.health(call, [&service, reply = std::move(reply)](Outcome<bool> outcome) {
     HttpResponse response;
     if (const auto* error = std::get_if<Error>(&outcome)) {
       response.status = 503;
@@ -17,7 +17,9 @@ void health(Service& service, const HttpRequest&, const Call& call, Reply reply)
           nlohmann::ordered_json{{"error", error->what()}, {"error_type", "Unhealthy"}}.dump(
               -1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
     } else {
-      response.body = R"({"status":"ok"})";
+      nlohmann::ordered_json body = {{"status", "ok"}};
+      for (const auto& [name, why] : service.not_reloaded()) body["not_reloaded"].push_back(name);
+      response.body = body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
     }
     reply(std::move(response));
   });

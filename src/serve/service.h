@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "serve/request.h"
@@ -42,6 +43,9 @@ class Service {
                      std::function<void(Outcome<EmbedResult>)> done) = 0;
   virtual void rerank(RerankRequest request, const Call& call,
                       std::function<void(Outcome<RerankResult>)> done) = 0;
+  // Errors besides: device, the model is no classifier.
+  virtual void predict(PredictRequest request, const Call& call,
+                       std::function<void(Outcome<PredictResult>)> done) = 0;
   // A real forward pass of every model. Errors: device or internal, naming the model.
   virtual void health(const Call& call, std::function<void(Outcome<bool>)> done) = 0;
 
@@ -55,13 +59,15 @@ class Service {
   virtual std::vector<std::string> decode(std::string_view model,
                                           const std::vector<std::vector<int32_t>>& ids,
                                           bool skip_special_tokens) const = 0;
+  // Models whose last reload failed, so that the one before it still answers: name, why.
+  virtual std::vector<std::pair<std::string, std::string>> not_reloaded() const { return {}; }
   virtual const Limits& limits() const = 0;
   virtual std::string metrics() const = 0;  // Prometheus text format
   // For the page at /: {"uptime_seconds", "connections", "requests": {"total", "active", "failed",
   // "rejected"}, "queue": {"requests", "texts", "tokens"}, "rate": {"requests_per_second",
   // "texts_per_second", "tokens_per_second"} (of the last 5 s), "latency_ms": {"p50", "p99"} (of
   // the last 1,024 requests), "cache": {"entries", "bytes", "hits", "misses"}, "models": [{"name",
-  // "dim", "max_tokens", "queued_texts"}]}.
+  // "dim", "max_tokens", "queued_texts", "reload_error" (where there is one)}]}.
   virtual std::string status_json() const = 0;
   virtual IndexService* indexes() { return nullptr; }  // null: the server carries no index
 };

@@ -154,7 +154,7 @@ double activate(const std::string& kind, double x) {
   return std::tanh(x);
 }
 
-double reference_logit(const HeadKind& kind, const Folder& folder, const Row& x) {
+double reference_logit(const HeadKind& kind, const Folder& folder, const Row& x, size_t label = 0) {
   const size_t dim = x.size();
   const std::string dense = kind.dense, out = kind.out;
   Row inner(dim);
@@ -171,8 +171,9 @@ double reference_logit(const HeadKind& kind, const Folder& folder, const Row& x)
     for (size_t c = 0; c < dim; ++c)
       inner[c] = (inner[c] - mean) * scale * folder.values("head.norm.weight")[c];
   }
-  double logit = folder.values(out + ".bias")[0];
-  for (size_t c = 0; c < dim; ++c) logit += folder.values(out + ".weight")[c] * inner[c];
+  double logit = folder.values(out + ".bias")[label];
+  for (size_t c = 0; c < dim; ++c)
+    logit += folder.values(out + ".weight")[label * dim + c] * inner[c];
   return logit;
 }
 
@@ -272,6 +273,50 @@ TEST(PairScorer, TheLongerTextIsCutOrRefused) {
       kKinds[1], folder,
       Reference(model).token_vectors(pair_text(model, kKinds[1], first, second))[0]);
   EXPECT_NEAR(scores.logits[0], expected, 2e-5);
+}
+
+TEST(TextClassifier, OneTextOrTwoAndALogitForEachLabel) {
+  const Folder folder(kKinds[0], 3);
+  const auto loaded = engine::load_text_classifier(folder.path(), {.threads = 2});
+  EXPECT_EQ(loaded.scorer, nullptr);
+  EXPECT_EQ(loaded.classifier->labels(),
+            (std::vector<std::string>{"LABEL_0", "LABEL_1", "LABEL_2"}));
+  model::Model model =
+      model::load_model(folder.path(), {.pooling = PoolingSpec{{PoolingMode::cls}, true}});
+  Rng rng(4);
+  const std::string one = tiny_text(rng, 5), two = tiny_text(rng, 8), long_one = tiny_text(rng, 99);
+  const std::vector<ClassifierInput> inputs = {{one, {}}, {one, two}, {two, {}}, {long_one, {}}};
+  const ClassLogits all = loaded.classifier->classify(inputs, Truncate::right);
+  EXPECT_EQ(all.report.truncated, std::vector<size_t>{3});
+  const auto close = [&](std::vector<int32_t> ids, size_t keep) {
+    const auto prefix = model.tokenizer->prefix_ids(), suffix = model.tokenizer->suffix_ids();
+    ids.resize(std::min(ids.size(), keep));
+    ReferenceText text;
+    text.ids.assign(prefix.begin(), prefix.end());
+    text.ids.insert(text.ids.end(), ids.begin(), ids.end());
+    text.ids.insert(text.ids.end(), suffix.begin(), suffix.end());
+    return text;
+  };
+  const std::vector<ReferenceText> laid = {
+      close(ids_of(model, one), 62),
+      pair_text(model, kKinds[0], ids_of(model, one), ids_of(model, two)),
+      close(ids_of(model, two), 62), close(ids_of(model, long_one), 62)};
+  model.weights = std::make_shared<TypedWeights>(model.weights);
+  const Reference reference(model);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Row row = reference.token_vectors(laid[i])[0];
+    for (size_t k = 0; k < 3; ++k)
+      EXPECT_NEAR(all.logits(i, k), reference_logit(kKinds[0], folder, row, k), 2e-5) << i;
+    const ClassLogits alone = loaded.classifier->classify({&inputs[i], 1}, Truncate::right);
+    for (size_t k = 0; k < 3; ++k) EXPECT_EQ(alone.logits(0, k), all.logits(i, k));
+  }
+  EXPECT_THROW(loaded.classifier->classify(inputs, Truncate::error), Error);
+  const Folder single(kKinds[0], 1);
+  const auto both = engine::load_text_classifier(single.path());
+  ASSERT_NE(both.scorer, nullptr);
+  const std::string_view document = two;
+  EXPECT_EQ(both.scorer->scores(one, {&document, 1}, Truncate::right).logits[0],
+            both.classifier->classify({&inputs[1], 1}, Truncate::right).logits(0, 0));
 }
 
 TEST(PairScorer, RefusesFoldersThatAreNone) {

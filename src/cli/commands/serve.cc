@@ -144,11 +144,13 @@ void announce(const ServeOptions& options, const serve::Host& host, const serve:
   }
   for (const auto& model : host.models()) {
     const auto limit = model.info.max_tokens;
-    context.say(
-        fmt::format("serving {}: {}, {}{}", model.name, model.info.family,
-                    model.reranker ? "scores pairs" : fmt::format("{} dims", model.info.dim),
-                    limit > 0 ? fmt::format(", up to {} tokens", limit) : ""));
-    if (!model.info.prompts.empty() && model.info.default_prompt_name.empty() && !model.reranker) {
+    context.say(fmt::format("serving {}: {}, {}{}", model.name, model.info.family,
+                            model.reranker         ? "scores pairs"
+                            : model.labels.empty() ? fmt::format("{} dims", model.info.dim)
+                                                   : fmt::format("{} labels", model.labels.size()),
+                            limit > 0 ? fmt::format(", up to {} tokens", limit) : ""));
+    if (!model.info.prompts.empty() && model.info.default_prompt_name.empty() &&
+        model.labels.empty()) {
       context.say(fmt::format(
           "  it has prompts: clients should say which side a text is (input_type, task or "
           "prompt_name)"));

@@ -77,7 +77,8 @@ class FakeService final : public Service {
  public:
   static constexpr size_t kDim = 8, kMaxTokens = 12;
 
-  EmbedRequest last_embed;  // as a dialect made it
+  std::vector<std::string> labels;  // a classifier's; empty: it is none
+  EmbedRequest last_embed;          // as a dialect made it
   RerankRequest last_rerank;
 
   void embed(EmbedRequest request, const Call&,
@@ -111,6 +112,21 @@ class FakeService final : public Service {
     }
     done(std::move(result));
   }
+  // A label's score is the text's vector there; with raw_scores ten times that.
+  void predict(PredictRequest request, const Call&,
+               std::function<void(Outcome<PredictResult>)> done) override {
+    if (labels.empty()) return done(Error(ErrorKind::device, "Model is not a classifier model"));
+    PredictResult result{"tiny", labels, Mat<float>(request.inputs.size(), labels.size()), {}, {}};
+    for (size_t i = 0; i < request.inputs.size(); ++i) {
+      const std::string both = request.inputs[i].text + request.inputs[i].second.value_or("");
+      const std::vector<float> x = vector_of(both, kDim, true);
+      for (size_t k = 0; k < labels.size(); ++k)
+        result.scores(i, k) = x[k % kDim] * (request.raw_scores ? 10.0F : 1.0F);
+      result.usage.tokens += words(both).size() + 2;
+      result.usage.characters += both.size();
+    }
+    done(std::move(result));
+  }
   void health(const Call&, std::function<void(Outcome<bool>)> done) override { done(true); }
 
   std::vector<ModelStatus> models() const override { return {model({})}; }
@@ -133,6 +149,7 @@ class FakeService final : public Service {
     status.info.parameters = 1'500'000;
     status.info.tasks = {"retrieval.query"};
     status.created = 1'700'000'000;
+    status.labels = labels;
     return status;
   }
   std::vector<std::vector<Token>> tokenize(std::string_view name,

@@ -12,7 +12,7 @@ namespace akin::serve {
 namespace {
 
 constexpr size_t kMaxInputs = 2048;
-constexpr size_t kMaxTokens = 300'000;  // of a request, where they can be counted beforehand
+constexpr size_t kMaxTokens = 300'000;  // of a request
 constexpr size_t kMaxDims = 65536;
 
 struct Printing {
@@ -25,12 +25,7 @@ void read_input(const BodyObject& body, EmbedRequest& request) {
     throw_error(ErrorKind::usage, "input", "a list of {}; at most {} inputs fit in a request",
                 inputs.size(), kMaxInputs);
   }
-  size_t tokens = 0;
-  for (const auto& ids : inputs.ids) tokens += ids.size();
-  if (tokens > kMaxTokens) {
-    throw_error(ErrorKind::too_long, "input", "{} tokens; at most {} fit in a request", tokens,
-                kMaxTokens);
-  }
+  request.max_tokens = kMaxTokens;
   request.texts = std::move(inputs.texts);
   request.ids = std::move(inputs.ids);
 }
@@ -133,14 +128,17 @@ HttpResponse error(const Error& error, const HttpRequest&) {
   if (error.kind() == ErrorKind::not_found && error.where().find("prompt") == std::string::npos) {
     code = "model_not_found";
   }
+  std::string_view type =
+      error.kind() == ErrorKind::not_found ? "invalid_request_error" : info.openai_type;
+  const bool all_of_it = error.where() == "request";  // no one field is wrong
+  if (all_of_it) type = code = "max_tokens_per_request";
   std::string& out = response.body;
   out += R"({"error":{"message":)";
-  append_json(out, error_text(error));
+  append_json(out, all_of_it ? error.message() : error_text(error));
   out += R"(,"type":)";
-  append_json(out,
-              error.kind() == ErrorKind::not_found ? "invalid_request_error" : info.openai_type);
+  append_json(out, type);
   out += R"(,"param":)";
-  const bool is_request = response.status == 400 && error.where() != "body";
+  const bool is_request = response.status == 400 && error.where() != "body" && !all_of_it;
   if (is_request && !error.where().empty()) {
     append_json(out, error.where() == "dims" ? "dimensions" : error.where());
   } else {

@@ -1,5 +1,6 @@
 // text-embeddings-inference: its routes, defaults, headers, errors and statuses; the routes that
-// answer by the model's own task (/, /invocations, /vertex) are in tei_any.cc. /rerank is shared
+// answer by the model's own task (/, /invocations, /vertex) are in tei_any.cc, /predict is in
+// tei_predict.cc. /rerank is shared
 // with Infinity and llama.cpp, whose requests carry "documents" instead of "texts". Follows
 // router/src/http of the project, version 1.8.
 #include "serve/dialects/tei.h"
@@ -22,30 +23,6 @@ constexpr std::string_view kNothing = "`inputs` cannot be empty";
 
 uint64_t milliseconds(std::chrono::nanoseconds time) {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
-}
-
-HttpResponse with_headers(std::string body, const Usage& usage, const Timing& timing) {
-  HttpResponse response = json_response(std::move(body), usage);
-  const auto add = [&](std::string_view name, uint64_t value) {
-    response.headers.emplace_back(name, std::to_string(value));
-  };
-  response.headers.emplace_back("x-compute-type", "cpu");
-  add("x-compute-time", milliseconds(timing.total));
-  add("x-compute-characters", usage.characters);
-  add("x-total-time", milliseconds(timing.total));
-  add("x-tokenization-time", milliseconds(timing.tokenization));
-  add("x-queue-time", milliseconds(timing.queue));
-  add("x-inference-time", milliseconds(timing.inference));
-  return response;
-}
-
-// "truncate" (null: the server's default) with "truncation_direction".
-Truncate read_truncate(const Service& service, const BodyObject& body) {
-  const std::string side =
-      body.choice("truncation_direction", {"left", "right", "Left", "Right"}, "right");
-  const bool cut = body.flag("truncate").value_or(service.limits().auto_truncate);
-  if (!cut) return Truncate::error;
-  return side == "left" || side == "Left" ? Truncate::left : Truncate::right;
 }
 
 [[noreturn]] void nothing() { throw Error(ErrorKind::usage, std::string(kNothing)); }
@@ -82,7 +59,7 @@ HttpResponse print_vectors(const EmbedResult& result) {
   out.reserve(result.vectors.rows() *
               (vector_bytes(result.vectors.cols(), VectorForm::floats) + 1));
   append_rows(out, result.vectors.view());
-  return with_headers(std::move(out), result.usage, result.timing);
+  return tei_response(std::move(out), result.usage, result.timing);
 }
 
 HttpResponse print_token_vectors(const EmbedResult& result) {
@@ -92,7 +69,7 @@ HttpResponse print_token_vectors(const EmbedResult& result) {
     append_rows(out, result.token_vectors[i].view());
   }
   out += ']';
-  return with_headers(std::move(out), result.usage, result.timing);
+  return tei_response(std::move(out), result.usage, result.timing);
 }
 
 // Vectors of unit length, the source's first: cosines with the others.
@@ -108,7 +85,7 @@ HttpResponse print_similarities(const EmbedResult& result) {
     append_float(out, static_cast<float>(sum));
   }
   out += ']';
-  return with_headers(std::move(out), result.usage, result.timing);
+  return tei_response(std::move(out), result.usage, result.timing);
 }
 
 void embed_all(Service& service, const HttpRequest& request, const Call& call, Reply reply) {
@@ -124,14 +101,6 @@ void embed_sparse(Service& service, const HttpRequest& request, const Call&, Rep
   const Body body(request.body);
   read_embed(service, body.object());
   throw Error(ErrorKind::device, "Model is not an embedding model with SPLADE pooling");
-}
-
-void predict(Service&, const HttpRequest& request, const Call&, Reply) {
-  const Body body(request.body);
-  body.object().need("inputs");
-  body.object().flag("raw_scores");
-  body.object().flag("truncate");
-  throw Error(ErrorKind::device, "Model is not a classifier model");
 }
 
 std::string piece_json(const Token& token, std::string_view text, size_t& byte, size_t& character) {
@@ -214,8 +183,14 @@ void info(Service& service, const HttpRequest&, const Call&, Reply reply) {
   const ModelStatus model = service.model({});
   const Limits& limits = service.limits();
   ordered_json type;
-  if (model.reranker) {
-    type["reranker"] = {{"id2label", {{"0", "LABEL_0"}}}, {"label2id", {{"LABEL_0", 0}}}};
+  if (!model.labels.empty()) {
+    ordered_json names = ordered_json::object(), numbers = ordered_json::object();
+    for (size_t k = 0; k < model.labels.size(); ++k) {
+      names[std::to_string(k)] = model.labels[k];
+      numbers[model.labels[k]] = k;
+    }
+    type[model.reranker ? "reranker" : "classifier"] = {{"id2label", std::move(names)},
+                                                        {"label2id", std::move(numbers)}};
   } else {
     type["embedding"] = {{"pooling", pooling_word(model.info.pooling)}};
   }
@@ -242,7 +217,7 @@ constexpr Route kRoutes[] = {{"GET", "/info", info},
                              {"POST", "/embed", tei_embed},
                              {"POST", "/embed_all", embed_all},
                              {"POST", "/embed_sparse", embed_sparse},
-                             {"POST", "/predict", predict},
+                             {"POST", "/predict", tei_predict},
                              {"POST", "/rerank", tei_rerank},
                              {"POST", "/similarity", tei_similarity},
                              {"POST", "/tokenize", tokenize},
@@ -265,6 +240,30 @@ std::string too_long_text(const Error& error) {
 }
 
 }  // namespace
+
+HttpResponse tei_response(std::string body, const Usage& usage, const Timing& timing) {
+  HttpResponse response = json_response(std::move(body), usage);
+  const auto add = [&](std::string_view name, uint64_t value) {
+    response.headers.emplace_back(name, std::to_string(value));
+  };
+  response.headers.emplace_back("x-compute-type", "cpu");
+  add("x-compute-time", milliseconds(timing.total));
+  add("x-compute-characters", usage.characters);
+  add("x-total-time", milliseconds(timing.total));
+  add("x-tokenization-time", milliseconds(timing.tokenization));
+  add("x-queue-time", milliseconds(timing.queue));
+  add("x-inference-time", milliseconds(timing.inference));
+  return response;
+}
+
+// "truncate" (null: the server's default) with "truncation_direction".
+Truncate read_truncate(const Service& service, const BodyObject& body) {
+  const std::string side =
+      body.choice("truncation_direction", {"left", "right", "Left", "Right"}, "right");
+  const bool cut = body.flag("truncate").value_or(service.limits().auto_truncate);
+  if (!cut) return Truncate::error;
+  return side == "left" || side == "Left" ? Truncate::left : Truncate::right;
+}
 
 HttpResponse tei_error(const Error& error, const HttpRequest& request) {
   if (request.path == "/rerank" && error.where().starts_with("documents")) {
@@ -370,7 +369,7 @@ void tei_rerank(Service& service, const HttpRequest& request, const Call& call, 
                          out += '}';
                        }
                        out += ']';
-                       return with_headers(std::move(out), result.usage, result.timing);
+                       return tei_response(std::move(out), result.usage, result.timing);
                      }));
 }
 

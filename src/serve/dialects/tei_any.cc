@@ -1,6 +1,6 @@
 // text-embeddings-inference's routes without a task in their name: / and /invocations answer one
-// request, /vertex a list of them. The original serves the one task its model has; a model here
-// has several, and the request's fields say which is meant.
+// request, /vertex a list of them. The original serves the one task its model has; an embedding
+// model here has several, and the request's fields say which is meant.
 #include <fmt/format.h>
 
 #include <memory>
@@ -15,7 +15,8 @@ constexpr size_t kMaxInstances = 256;
 
 using Handler = void (*)(Service&, const HttpRequest&, const Call&, Reply);
 
-Handler handler_for(const BodyObject& body) {
+Handler handler_for(const Service& service, const BodyObject& body) {
+  if (only_predicts(service)) return tei_predict;
   if (body.has("query")) return tei_rerank;
   const auto inputs = body.find("inputs");
   if (inputs && inputs->is_object()) return tei_similarity;
@@ -56,7 +57,7 @@ void tei_any(Service& service, const HttpRequest& request, const Call& call, Rep
   Handler handler = nullptr;
   {
     const Body body(request.body);
-    handler = handler_for(body.object());
+    handler = handler_for(service, body.object());
   }
   handler(service, request, call, std::move(reply));
 }
@@ -69,7 +70,7 @@ void tei_vertex(Service& service, const HttpRequest& request, const Call& call, 
   std::vector<std::pair<HttpRequest, Handler>> requests;
   for (const JsonElement item : items) {
     const BodyObject instance(item, fmt::format("instances[{}]", requests.size()));
-    requests.emplace_back(request_head(request), handler_for(instance));
+    requests.emplace_back(request_head(request), handler_for(service, instance));
     requests.back().first.body = simdjson::minify(item);
   }
   const auto gather = std::make_shared<Gather>(requests.size(), std::move(reply));
