@@ -79,7 +79,8 @@ struct TrainTable {
   template <typename Visitor>
   void fields(Visitor& v) {
     v("steps=N", steps, "optimizer steps");
-    v("batch=N", batch, "rows of a batch, for sources that say nothing else");
+    v("batch=N", batch,
+      "rows of a batch, in all processes together, for sources that say nothing else");
     v("seed=N", seed, "of every random choice");
     v("learning-rate=X", learning_rate, "at its peak");
     v("schedule=NAME", schedule, "how the learning rate falls after the warm-up");

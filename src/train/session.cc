@@ -12,11 +12,13 @@
 #include "data/loader.h"
 #include "train/checkpoint.h"
 #include "train/consolidate.h"
+#include "train/distributed_run.h"
 #include "train/meters.h"
 #include "train/objectives/objective.h"
 #include "train/objectives/texts.h"
 #include "train/open_model.h"
 #include "train/run_log.h"
+#include "train/run_record.h"
 #include "train/schedule.h"
 #include "train/sources.h"
 #include "train/step.h"
@@ -32,33 +34,19 @@ constexpr size_t kEvaluationTokens = 4096;  // of a micro-batch while evaluating
 constexpr uint64_t kEasySteps = 10;         // first steps over which "too easy" is judged
 constexpr double kEasyShare = 0.9;
 
-// The part of a recipe that the weights depend on.
-json decisive(Recipe& recipe) {
-  json out = json::parse(recipe_record(recipe).dump());
-  for (const char* key : {"log-every", "checkpoint-every", "workers"}) out["train"].erase(key);
-  out.erase("save");
-  return out;
-}
-
-// Paths of the fields in which two records differ.
-std::string differences(const json& a, const json& b) {
-  std::string out;
-  for (const auto& change : json::diff(a, b)) {
-    if (!out.empty()) out += ", ";
-    out += change["path"].get<std::string>();
-  }
-  return out;
-}
-
 class Session {
  public:
-  Session(SessionOptions options, const SessionEvents& events);
+  // `group`: the processes that run it together; null: this one alone.
+  Session(SessionOptions options, const SessionEvents& events, Group* group);
   SessionResult run();
 
  private:
   bool take_up();
+  void check_processes() const;
+  std::optional<Checkpoint> find_checkpoint() const;
   void check_same_run(const json& state);
   void train();
+  void keep_result();
   void open_stage();
   void one_step(data::Loader& loader);
   void finish_step(data::TrainBatch batch, const StepOutcome& outcome, double rate);
@@ -74,10 +62,16 @@ class Session {
   fs::path best_path() const { return options_.out / "best"; }
   const PretrainStage* stage() const;
   bool begins_stage() const { return stage() != nullptr && step_ > 0 && stage()->begin == step_; }
+  bool leads() const { return group_ == nullptr || group_->leads(); }
+  // For what leaves files in `out`: one process after the other.
+  void in_turn(const std::function<void()>& act) const {
+    group_ == nullptr ? act() : group_->in_turn(act);
+  }
   bool due(uint64_t every) const { return every > 0 && step_ % every == 0; }
 
   SessionOptions options_;
   const SessionEvents& events_;
+  Group* const group_;
   Recipe& recipe_;
   std::shared_ptr<nn::TextModel> model_;
   std::unique_ptr<Objective> objective_;   // null: contrastive training
@@ -86,10 +80,11 @@ class Session {
   const PretrainStage* opened_ = nullptr;  // the one that sources_ and mixture_ are of
   Sources sources_;
   ThreadPool pool_;
+  json threads_;  // of all processes
   std::unique_ptr<data::Mixture> mixture_;
   std::unique_ptr<AdamW> optimizer_;
-  std::unique_ptr<Ewc> ewc_;  // null: nothing is held
-  std::unique_ptr<RunLog> log_;
+  std::unique_ptr<Ewc> ewc_;     // null: nothing is held
+  std::unique_ptr<RunLog> log_;  // process 0's
   Meters meters_;
   json mixture_state_;
   uint64_t step_ = 0;                     // steps that are done
@@ -100,18 +95,21 @@ class Session {
   SessionResult result_;
 };
 
-Session::Session(SessionOptions options, const SessionEvents& events)
+Session::Session(SessionOptions options, const SessionEvents& events, Group* group)
     : options_(std::move(options)),
       events_(events),
+      group_(group),
       recipe_(options_.recipe),
-      pool_(recipe_.train.threads == 0 ? usable_cpus() : recipe_.train.threads) {}
+      pool_(thread_count(recipe_, group)),
+      threads_(all_threads(pool_.size(), group)) {}
 
 SessionResult Session::run() {
   const auto start = std::chrono::steady_clock::now();
   std::error_code ignored;
   fs::create_directories(options_.out / "data", ignored);
   at::set_num_threads(static_cast<int>(pool_.size()));
-  model_ = open_model(recipe_, options_.out);
+  const auto open = [&] { model_ = open_model(on_own_device(recipe_, group_), options_.out); };
+  recipe_.model.position.empty() ? open() : in_turn(open);
   parameters_ = model_->parameters();
   objective_ = make_objective(recipe_, *model_, pool_);
   if (objective_) {
@@ -120,6 +118,7 @@ SessionResult Session::run() {
         pretrain_stages(recipe_.pretrain, model_->description().max_tokens, recipe_.train.batch);
   }
   open_stage();
+  check_processes();
   const TrainTable& train_table = recipe_.train;
   optimizer_ = std::make_unique<AdamW>(
       parameters_,
@@ -129,8 +128,16 @@ SessionResult Session::run() {
   result_.model = options_.out / "model";
   result_.was_done = !take_up();
   if (!result_.was_done) {
-    ewc_ = hold_weights(recipe_, sources_, *model_, options_.out, step_, pool_, events_.progress);
-    train();
+    in_turn([&] {
+      ewc_ = hold_weights(recipe_, sources_, *model_, options_.out, step_, pool_, events_.progress);
+    });
+    try {
+      train();
+    } catch (const Error&) {  // a process that has gone takes no step with it
+      if (group_ != nullptr && group_->lost()) checkpoint();
+      throw;
+    }
+    if (leads()) keep_result();
   }
   const auto probabilities = mixture_->probabilities();
   for (size_t i = 0; i < sources_.mixture.size(); ++i) {
@@ -160,13 +167,31 @@ void Session::open_stage() {
   if (mixture_ != nullptr && stage == opened_) return;
   opened_ = stage;
   mixture_.reset();
-  sources_ = stage == nullptr
-                 ? open_sources(recipe_, options_.data, folder, *model_, events_.progress)
-                 : open_texts(recipe_, *stage, options_.data, folder, *model_, events_.progress);
+  in_turn([&] {
+    sources_ = stage == nullptr
+                   ? open_sources(recipe_, options_.data, folder, *model_, events_.progress)
+                   : open_texts(recipe_, *stage, options_.data, folder, *model_, events_.progress);
+  });
   const uint64_t begin = stage == nullptr ? 0 : stage->begin;
   mixture_ = std::make_unique<data::Mixture>(
       sources_.mixture,
       data::MixtureOptions{recipe_.mixture.alpha, recipe_.mixture.cap, recipe_.train.seed + begin});
+}
+
+// Whether every process has the same model and records, and work to do. Errors: usage.
+void Session::check_processes() const {
+  if (group_ == nullptr) return;
+  json facts = {{"model", model_->description().fingerprint}};
+  for (const auto& source : sources_.mixture) {
+    if (source.batch < group_->size()) {
+      throw_error(ErrorKind::usage, source.name,
+                  "a batch of {} rows cannot be divided among {} processes; raise batch, or start "
+                  "fewer processes",
+                  source.batch, group_->size());
+    }
+    facts["records"][source.name] = source.store->fingerprint();
+  }
+  check_same(*group_, facts);
 }
 
 // Whether a checkpoint is of this recipe, model and number of threads. Errors: usage.
@@ -178,11 +203,11 @@ void Session::check_same_run(const json& state) {
                 "another --out",
                 other);
   }
-  if (state.at("threads").get<size_t>() != pool_.size()) {
+  if (state.at("threads") != threads_) {
     throw_error(ErrorKind::usage, options_.out.string(),
                 "its checkpoint was made with {} threads, this run has {}, and sums would differ; "
-                "set train.threads",
-                state.at("threads").get<size_t>(), pool_.size());
+                "start as many processes, and set train.threads",
+                thread_words(state.at("threads")), thread_words(threads_));
   }
   if (state.at("start").get<std::string>() != model_->description().fingerprint) {
     throw_error(ErrorKind::usage, options_.out.string(),
@@ -191,22 +216,32 @@ void Session::check_same_run(const json& state) {
   }
 }
 
+// The one of `out`, the same for every process. "complete": nothing is left to do.
+std::optional<Checkpoint> Session::find_checkpoint() const {
+  std::optional<Checkpoint> out;
+  std::error_code ignored;
+  if (leads() && fs::exists(checkpoint_path(), ignored)) {
+    if (!options_.resume) {
+      throw_error(ErrorKind::usage, options_.out.string(),
+                  "holds a run already; go on with it with --resume, or give another --out");
+    }
+    out = read_checkpoint(checkpoint_path());
+    out->state["complete"] =
+        out->state.at("done").get<bool>() && fs::exists(result_.model, ignored);
+  }
+  if (group_ != nullptr) share_checkpoint(*group_, out);
+  return out;
+}
+
 // Continues from a checkpoint when there is one; false when there is nothing left to do.
 bool Session::take_up() {
-  std::error_code ignored;
-  const bool there = fs::exists(checkpoint_path(), ignored);
-  if (there && !options_.resume) {
-    throw_error(ErrorKind::usage, options_.out.string(),
-                "holds a run already; go on with it with --resume, or give another --out");
-  }
-  if (there) {
-    const Checkpoint saved = read_checkpoint(checkpoint_path());
-    const json& state = saved.state;
+  if (const auto saved = find_checkpoint()) {
+    const json& state = saved->state;
     check_same_run(state);
     for (auto& parameter : parameters_) {
       if (!parameter.trained) continue;  // as the run began
-      const auto it = saved.tensors.find("weight." + parameter.name);
-      if (it == saved.tensors.end() || it->second.sizes() != parameter.value.sizes()) {
+      const auto it = saved->tensors.find("weight." + parameter.name);
+      if (it == saved->tensors.end() || it->second.sizes() != parameter.value.sizes()) {
         throw_error(ErrorKind::bad_format, checkpoint_path().string(),
                     "has no weight {} of the model's shape; start again without --resume",
                     parameter.name);
@@ -216,7 +251,7 @@ bool Session::take_up() {
     model_->parameters_changed();
     step_ = state.at("step").get<uint64_t>();
     open_stage();
-    optimizer_->restore(saved.tensors, step_);
+    optimizer_->restore(saved->tensors, step_);
     mixture_state_ = state.at("mixture");
     if (!mixture_state_.is_null() && !begins_stage()) mixture_->restore(mixture_state_);
     if (!state.at("evaluated_at").is_null()) evaluated_at_ = state["evaluated_at"].get<uint64_t>();
@@ -231,13 +266,14 @@ bool Session::take_up() {
     without_gain_ = state.at("without_gain").get<uint64_t>();
     easy_sum_ = state.at("easy_sum").get<double>();
     result_.resumed_at = step_;
-    if (state.at("done").get<bool>() && fs::exists(result_.model, ignored)) return false;
+    if (state.at("complete").get<bool>()) return false;
   }
-  log_ = std::make_unique<RunLog>(options_.out, step_);
+  if (leads()) log_ = std::make_unique<RunLog>(options_.out, step_);
   return true;
 }
 
 void Session::checkpoint() {
+  if (!leads()) return;
   Checkpoint out;
   out.tensors = optimizer_->state();
   for (const auto& parameter : parameters_) {
@@ -248,7 +284,7 @@ void Session::checkpoint() {
   out.state = {{"step", step_},
                {"recipe", decisive(recipe_)},
                {"start", model_->description().fingerprint},
-               {"threads", pool_.size()},
+               {"threads", threads_},
                {"mixture", mixture_state_},
                {"evaluated_at", number(evaluated_at_)},
                {"best", number(result_.best)},
@@ -262,9 +298,11 @@ void Session::checkpoint() {
   write_checkpoint(checkpoint_path(), out);
 }
 
-// SIGINT or SIGTERM: what has been done is kept.
+// SIGINT or SIGTERM, in any of the processes: what has been done is kept.
 void Session::stop_if_asked() {
-  if (!interrupt_flag()) return;
+  const bool asked = group_ == nullptr ? interrupt_flag().load() : group_->any(interrupt_flag());
+  if (!asked) return;
+  interrupt_flag() = true;
   checkpoint();
   check_interrupted();
 }
@@ -291,7 +329,7 @@ void Session::train() {
     if (due(recipe_.train.log_every) || step_ == steps) {
       const StepReport report =
           meters_.report(step_, recipe_.train, loader->waited_seconds(), sources_.mixture);
-      log_->add(report);
+      if (log_) log_->add(report);
       if (events_.on_step) events_.on_step(report);
     }
     if (due(recipe_.train.checkpoint_every) && step_ < steps) checkpoint();
@@ -301,6 +339,9 @@ void Session::train() {
       load();
     }
   }
+}
+
+void Session::keep_result() {
   std::error_code ignored;
   const bool best = recipe_.evaluate.keep_best && result_.best && fs::exists(best_path(), ignored);
   if (best && result_.best_step != step_) {
@@ -323,6 +364,7 @@ void Session::one_step(data::Loader& loader) {
   options.dropout_seed = hash64(fmt::format("dropout {}", step_), recipe_.train.seed) | 1;
   options.learning_rate = learning_rate(recipe_.train, step_);
   options.grad_cache = recipe_.train.grad_cache;
+  options.group = group_;
   if (recipe_.ewc.lambda > 0) options.ewc = ewc_.get();
   if (objective_) {
     const StepOutcome outcome = take_step(*model_, batch, *objective_, *optimizer_, options);
@@ -361,21 +403,22 @@ void Session::check_first_steps(const StepOutcome& outcome, const loss::Loss& lo
 }
 
 void Session::evaluate() {
-  if (!events_.evaluate) return;
-  DevScores scores;
-  {
+  if (group_ == nullptr && !events_.evaluate) return;
+  std::optional<DevScores> scores;
+  if (events_.evaluate) {
     const WeightSwap averages(*model_, this->averages());
     const auto encoder = nn::make_torch_encoder(model_, kEvaluationTokens);
     try {
       scores = events_.evaluate(*encoder);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::interrupted) throw;
-      scores = {};
     }
   }
+  if (group_ != nullptr) share_scores(*group_, scores);
   stop_if_asked();  // the evaluation is done again when the run goes on
+  if (!scores) return;
   evaluated_at_ = step_;
-  take_scores(scores);
+  take_scores(*scores);
 }
 
 void Session::take_scores(const DevScores& scores) {
@@ -389,11 +432,11 @@ void Session::take_scores(const DevScores& scores) {
     result_.best = scores.main;
     result_.best_step = step_;
     without_gain_ = 0;
-    if (recipe_.evaluate.keep_best) save(best_path());
+    if (recipe_.evaluate.keep_best && leads()) save(best_path());
   } else if (scores.main) {
     ++without_gain_;
   }
-  log_->add(report);
+  if (log_) log_->add(report);
   if (events_.on_scores) events_.on_scores(report);
   const auto& before = result_.before.general;
   if (before && scores.general && *before - *scores.general > recipe_.evaluate.warn_loss &&
@@ -438,8 +481,16 @@ std::vector<at::Tensor> Session::averages() const {
 }  // namespace
 
 SessionResult run_session(SessionOptions options, const SessionEvents& events) {
-  Session session(std::move(options), events);
-  return session.run();
+  const auto group = join_run(options.launch, options.recipe);
+  if (group == nullptr) return Session(std::move(options), events, nullptr).run();
+  const SessionEvents silent;
+  try {
+    return Session(std::move(options), group->leads() ? events : silent, group.get()).run();
+  } catch (const Error& error) {
+    throw group->ending(error);
+  } catch (const std::exception& error) {
+    throw group->ending(Error(ErrorKind::internal, error.what()));
+  }
 }
 
 }  // namespace akin::train

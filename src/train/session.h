@@ -17,6 +17,7 @@
 
 #include "base/progress.h"
 #include "core/encoder.h"
+#include "train/distributed_launch.h"
 #include "train/movement.h"
 #include "train/recipe.h"
 
@@ -27,6 +28,7 @@ struct SessionOptions {
   std::filesystem::path out;
   std::filesystem::path data;  // what relative paths of sources begin at
   bool resume = false;
+  Launch launch;  // of several processes, only process 0 writes and raises events
 };
 
 // Since the last report: means over `batches` steps.

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "loss/grad_cache.h"
+#include "train/distributed_step.h"
 
 namespace akin::train {
 namespace {
@@ -116,24 +117,32 @@ void embed_twice(data::TrainBatch& batch) {
   batch.has_documents = true;
 }
 
-StepOutcome take_step(nn::TextModel& model, const data::TrainBatch& batch, const loss::Loss& loss,
-                      AdamW& optimizer, const StepOptions& options) {
+StepOutcome leave_gradients(nn::TextModel& model, const data::TrainBatch& batch,
+                            const loss::Loss& loss, const StepOptions& options) {
   const loss::LossInput fixed = fixed_input(batch, model.device());
-  const auto loss_of = [&](const at::Tensor& vectors) {
+  Group* const group = options.group;
+  const std::vector<size_t> parts = portions(batch.texts, group == nullptr ? 1 : group->size());
+  const size_t rank = group == nullptr ? 0 : group->rank(), first = parts[rank];
+  const size_t texts = parts[rank + 1] - first, chunk = options.grad_cache;
+  const auto embed = [&](size_t begin, size_t end) {
+    const nn::EmbedOptions how{true, options.dropout_seed, begin};
+    const bool all = end - begin == batch.texts.size();
+    return all ? model.embed(batch.texts, how) : model.embed(slice(batch.texts, begin, end), how);
+  };
+  const auto loss_of = [&](const at::Tensor& own) {
+    const at::Tensor vectors = group == nullptr ? own : join_vectors(*group, own, parts);
     return loss.forward(with_vectors(fixed, vectors, batch));
   };
   loss::LossOutput out;
-  const size_t texts = batch.texts.size(), chunk = options.grad_cache;
   if (chunk == 0 || chunk >= texts) {
-    out = loss_of(model.embed(batch.texts, {true, options.dropout_seed, 0}));
+    out = loss_of(embed(first, first + texts));
     out.loss.backward();
   } else {
     const auto encode = [&](size_t number, bool with_graph) {
       const size_t begin = number * chunk, end = std::min(texts, begin + chunk);
-      const nn::EmbedOptions embed{true, options.dropout_seed, begin};
-      if (with_graph) return model.embed(slice(batch.texts, begin, end), embed);
+      if (with_graph) return embed(first + begin, first + end);
       const at::NoGradGuard no_graph;
-      return model.embed(slice(batch.texts, begin, end), embed);
+      return embed(first + begin, first + end);
     };
     out = loss::grad_cache((texts + chunk - 1) / chunk, encode, loss_of);
   }
@@ -142,6 +151,13 @@ StepOutcome take_step(nn::TextModel& model, const data::TrainBatch& batch, const
   outcome.negatives_per_query = out.negatives_per_query;
   outcome.solved = out.solved;
   if (!std::isfinite(outcome.loss)) refuse("loss", outcome.loss, model, batch, options);
+  if (group != nullptr) sum_gradients(*group, model.parameters());
+  return outcome;
+}
+
+StepOutcome take_step(nn::TextModel& model, const data::TrainBatch& batch, const loss::Loss& loss,
+                      AdamW& optimizer, const StepOptions& options) {
+  StepOutcome outcome = leave_gradients(model, batch, loss, options);
   if (options.ewc != nullptr) {
     outcome.penalty = options.ewc->add(model.parameters());
     outcome.loss += outcome.penalty;

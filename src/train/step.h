@@ -8,6 +8,7 @@
 #include "loss/loss.h"
 #include "nn/text_model.h"
 #include "train/adamw.h"
+#include "train/distributed.h"
 #include "train/ewc.h"
 #include "train/objectives/objective.h"
 
@@ -16,8 +17,9 @@ namespace akin::train {
 struct StepOptions {
   uint64_t dropout_seed = 0;
   double learning_rate = 0;
-  size_t grad_cache = 0;  // texts whose activations are kept at a time; 0: all
-  Ewc* ewc = nullptr;     // adds its penalty to the loss
+  size_t grad_cache = 0;   // texts whose activations are kept at a time; 0: all
+  Ewc* ewc = nullptr;      // adds its penalty to the loss
+  Group* group = nullptr;  // processes that share the batch; null: this one alone
 };
 
 struct StepOutcome {
@@ -33,6 +35,10 @@ TokenBatch slice(const TokenBatch& all, size_t begin, size_t end);
 // A batch of single texts with every text a second time, as its own document: two dropout masks
 // make two vectors of it (SimCSE).
 void embed_twice(data::TrainBatch& batch);
+
+// The gradients of the whole batch's loss in model.parameters(), and the loss; no penalty, no norm.
+StepOutcome leave_gradients(nn::TextModel& model, const data::TrainBatch& batch,
+                            const loss::Loss& loss, const StepOptions& options);
 
 // Errors: usage, naming rows of the batch, when the loss or the gradient is not finite; the weights
 // are then unchanged.

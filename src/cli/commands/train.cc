@@ -13,10 +13,13 @@ constexpr CommandInfo kInfo = {
     "open. The log is OUT/log.jsonl, curves are in TensorBoard event files beside it.\n"
     "A run that is stopped (Ctrl-C, SIGTERM) writes a checkpoint first; --resume goes on from the "
     "last one and, on a CPU with the same number of threads, ends in the same bytes as a run that "
-    "was never stopped.",
+    "was never stopped.\n"
+    "Several processes train together (docs/distributed.md) when torchrun --no-python, mpirun or "
+    "srun starts akin train in each of them.",
     "akin train recipes/jina-v1-pairs.toml --data ./data --out runs/pairs\n"
     "akin train recipes/jina-v1-pairs.toml --data ./data --out runs/pairs --resume\n"
     "akin train recipes/static-mrl.toml --data ./data --out runs/short --set train.steps=200\n"
+    "mpirun -np 2 akin train recipes/jina-v1-pairs.toml --data ./data --out runs/pairs\n"
     "akin train --explain pairs.jsonl"};
 
 TrainRunner& runner() {

@@ -194,6 +194,11 @@ int run_training(const TrainOptions& options, Context& context) {
     throw_error(ErrorKind::usage, "--out", "no folder for the run; give --out DIR");
   }
   session.out = options.out;
+  session.launch = train::read_launch();
+  if (session.launch.rank > 0) {  // what process 0 writes and says is enough
+    train::run_session(session, {});
+    return 0;
+  }
   DevEval evaluation(session.recipe.evaluate, session.data, session.recipe.train.threads);
   auto events = make_events(context);
   if (!evaluation.empty()) {

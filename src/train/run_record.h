@@ -1,0 +1,17 @@
+// What tells one run from another: a resumed run and the processes of one run are compared by it.
+// Internal to train/.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "train/recipe.h"
+
+namespace akin::train {
+
+// The part of a recipe that the weights depend on.
+nlohmann::json decisive(Recipe& recipe);
+// Paths of the fields in which two records differ; empty: in none.
+std::string differences(const nlohmann::json& a, const nlohmann::json& b);
+
+}  // namespace akin::train
