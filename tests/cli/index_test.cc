@@ -337,7 +337,10 @@ TEST(IndexCommand, FullDiskKeepsWhatThereWas) {
   ASSERT_EQ(run(build_words(index, folder.write("a.jsonl", make_rows(0, 500)))).code, 0);
   const auto more = folder.write("b.jsonl", make_rows(500, 20000));
   auto words = build_words(index, more);
-  for (const char* word : {"--block", "500"}) words.emplace_back(word);
+  std::vector<std::string> add = {"index", "add", index, more, "--id-field", "id"};
+  for (auto* command : {&words, &add}) {
+    for (const char* word : {"--block", "500"}) command->emplace_back(word);
+  }
   // A limit on the size of a file stands for a full disk: first vectors, then the database hit it.
   rlimit old{};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
@@ -346,7 +349,7 @@ TEST(IndexCommand, FullDiskKeepsWhatThereWas) {
     rlimit small = old;
     small.rlim_cur = kilobytes << 10;
     ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-    const auto full = run(words);
+    const auto full = run(kilobytes == 900 ? add : words);
     ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &old), 0);
     EXPECT_EQ(full.code, 1) << full.err;
     EXPECT_NE(full.err.find("the same command goes on"), std::string::npos) << full.err;

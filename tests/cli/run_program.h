@@ -28,6 +28,8 @@ struct Invocation {
   std::string stdout_to = {};  // a file instead of a pipe, such as /dev/full
   // Called with the process number once the program runs; for signals.
   std::function<void(int)> while_running = {};
+  // Called with what there is of stdout (false) or stderr (true) whenever there is more of it.
+  std::function<void(bool, const std::string&)> on_output = {};
 };
 
 struct Result {
@@ -79,7 +81,8 @@ inline void become_program(const Invocation& what, int in, int out, int err) {
 }
 
 // Feeds stdin and drains both outputs at once, so that neither side waits for the other.
-inline void exchange(const std::string& input, int in, int out, int err, Result& result) {
+inline void exchange(const Invocation& what, int in, int out, int err, Result& result) {
+  const std::string& input = what.input;
   size_t sent = 0;
   ::fcntl(in, F_SETFL, O_NONBLOCK);
   if (input.empty()) {
@@ -96,6 +99,7 @@ inline void exchange(const std::string& input, int in, int out, int err, Result&
       if (wait.revents == 0) return;
       const ssize_t n = ::read(wait.fd, buffer, sizeof buffer);
       if (n > 0) to.append(buffer, static_cast<size_t>(n));
+      if (n > 0 && what.on_output) what.on_output(&to == &result.err, to);
       if (n <= 0) open = false;
     };
     drain(waits[0], result.out, out_open);
@@ -128,7 +132,7 @@ inline Result run(const Invocation& what) {
   ::close(err.write);
   if (what.while_running) what.while_running(child);
   Result result;
-  detail::exchange(what.input, in.write, out.read, err.read, result);
+  detail::exchange(what, in.write, out.read, err.read, result);
   ::close(out.read);
   ::close(err.read);
   int status = 0;

@@ -1,0 +1,163 @@
+// akin serve as the program it is: a model folder that goes while it runs, SIGTERM under load with
+// each connection looked at.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "serve/test_client.h"
+#include "serve_program.h"
+
+namespace akin::cli_test {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+using serve::TestAnswer;
+using serve::TestClient;
+
+constexpr size_t kTexts = 40;
+
+// Request i: texts that no other one has, enough of them to take a moment.
+std::string body(size_t i) {
+  json texts = json::array();
+  for (size_t t = 0; t < kTexts; ++t)
+    texts.push_back("request " + std::to_string(i) + " asks for text " + std::to_string(t));
+  return json{{"input", texts}, {"encoding_format", "base64"}}.dump();
+}
+
+std::string ask(uint16_t port, const std::string& path, const std::string& body) {
+  TestClient client(port);
+  client.post(path, body);
+  const TestAnswer answer = client.read();
+  EXPECT_EQ(answer.status, 200) << answer.body;
+  return answer.body;
+}
+
+json get(uint16_t port, const std::string& path) {
+  TestClient client(port);
+  client.get(path);
+  const TestAnswer answer = client.read();
+  EXPECT_EQ(answer.status, 200) << answer.body;
+  return json::parse(answer.body, nullptr, false);
+}
+
+TEST(ServeProgram, AModelFolderThatGoesWhileItRuns) {
+  namespace fs = std::filesystem;
+  const TemporaryFolder folder;
+  const fs::path model = folder.path() / "model";
+  fs::copy(kModel, model, fs::copy_options::recursive);
+  ServeProgram server({"--model", "here=" + model.string(), "--threads", "1"});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  const std::string before = ask(server.port(), "/v1/embeddings", body(1));
+  fs::remove_all(model);
+  EXPECT_EQ(ask(server.port(), "/v1/embeddings", body(1)), before);
+  EXPECT_EQ(get(server.port(), "/health"), json({{"status", "ok"}}));
+
+  server.signal(SIGHUP);
+  ASSERT_TRUE(server.says("model here stays as it is")) << server.log();
+  EXPECT_NE(server.log().find(model.string()), std::string::npos) << server.log();
+  EXPECT_EQ(ask(server.port(), "/v1/embeddings", body(1)), before);
+  EXPECT_NE(ask(server.port(), "/v1/embeddings", body(2)), before);
+  EXPECT_EQ(get(server.port(), "/health")["not_reloaded"], json::array({"here"}));
+  EXPECT_NE(get(server.port(), "/v1/status")["models"][0]["reload_error"].get<std::string>().find(
+                model.string()),
+            std::string::npos);
+
+  fs::copy(kModel, model, fs::copy_options::recursive);
+  server.signal(SIGHUP);
+  ASSERT_TRUE(server.says("model here replaced")) << server.log();
+  EXPECT_EQ(get(server.port(), "/health"), json({{"status", "ok"}}));
+  EXPECT_EQ(ask(server.port(), "/v1/embeddings", body(1)), before);
+  server.signal(SIGTERM);
+  EXPECT_EQ(server.end().code, 0);
+}
+
+// What became of one connection.
+struct Fate {
+  size_t asked = 0, answered = 0, wrong = 0;
+};
+
+void send_part(TestClient& client, const std::string& body, bool second) {
+  const size_t half = body.size() / 2;
+  if (second) {
+    client.send(body.substr(half));
+  } else {
+    client.send("POST /v1/embeddings HTTP/1.1\r\nHost: t\r\nContent-Length: " +
+                std::to_string(body.size()) + "\r\n\r\n" + body.substr(0, half));
+  }
+}
+
+TEST(ServeProgram, SigtermUnderLoadAnswersWhatWasAccepted) {
+  constexpr size_t kBusy = 24, kHalfSent = 8, kSilent = 8, kBodies = 50;
+  ServeProgram server({"--model", kModel, "--threads", "1"});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  std::vector<std::string> bodies, expected;
+  for (size_t i = 0; i < kBodies; ++i) {
+    bodies.push_back(body(i));
+    expected.push_back(ask(server.port(), "/v1/embeddings", bodies[i]));
+  }
+  const auto take = [&](TestClient& client, size_t i, Fate& fate) {
+    const TestAnswer answer = client.read();
+    if (answer.status != 200) return false;
+    ++fate.answered;
+    fate.wrong += answer.body != expected[i] ? 1 : 0;
+    return !answer.has("Connection: close");
+  };
+  // Busy: one request behind the other until they are told to stop.
+  std::vector<Fate> fates(kBusy + kHalfSent + kSilent);
+  std::vector<std::thread> busy;
+  for (size_t c = 0; c < kBusy; ++c) {
+    busy.emplace_back([&, c] {
+      TestClient client(server.port());
+      for (size_t i = c;; ++i) {
+        ++fates[c].asked;
+        client.post("/v1/embeddings", bodies[i % kBodies]);
+        if (!take(client, i % kBodies, fates[c])) return;
+      }
+    });
+  }
+  // Accepted before the signal: some have sent half a request, some nothing yet.
+  std::vector<std::unique_ptr<TestClient>> others;
+  for (size_t c = 0; c < kHalfSent + kSilent; ++c) {
+    others.push_back(std::make_unique<TestClient>(server.port()));
+    if (c < kHalfSent) send_part(*others[c], bodies[c], false);
+  }
+  std::this_thread::sleep_for(400ms);
+  server.signal(SIGTERM);
+  ASSERT_TRUE(server.says("draining")) << server.log();
+  for (size_t c = 0; c < others.size(); ++c) {
+    if (c < kHalfSent) {
+      send_part(*others[c], bodies[c], true);
+    } else {
+      others[c]->post("/v1/embeddings", bodies[c]);
+    }
+  }
+  for (size_t c = 0; c < others.size(); ++c) {
+    Fate& fate = fates[kBusy + c];
+    EXPECT_FALSE(take(*others[c], c, fate));  // the answer says that it closes
+    // A request that began after the signal has half a second to arrive; later it is not accepted.
+    fate.asked = c < kHalfSent ? 1 : fate.answered;
+  }
+  for (auto& client : busy) client.join();
+  const Result result = server.end();
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.err.find("every request was answered"), std::string::npos) << result.err;
+  size_t answered = kBodies;
+  for (size_t c = 0; c < fates.size(); ++c) {
+    EXPECT_EQ(fates[c].asked, fates[c].answered) << "connection " << c;
+    EXPECT_EQ(fates[c].wrong, 0U) << "connection " << c;
+    answered += fates[c].answered;
+  }
+  // The log tells of the same requests.
+  size_t logged = 0;
+  for (size_t at = 0; (at = result.err.find("\"status\":200", at)) != std::string::npos; ++at)
+    ++logged;
+  EXPECT_EQ(logged, answered);
+  EXPECT_THROW(TestClient late(server.port()), std::runtime_error);
+}
+
+}  // namespace
+}  // namespace akin::cli_test
