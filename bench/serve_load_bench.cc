@@ -1,10 +1,12 @@
 // How many texts a second a running server embeds, how long one waits, and whether each answer is
 // the one for its text: every vector is compared, byte for byte, with what the engine gives for
-// that text without a server. A closed loop of N connections, each asking again when answered, over
-// /v1/embeddings with base64 vectors. Not a tool for other servers: their bytes would differ.
+// that text without a server; with --nearly COSINE by how near it is, for other servers with the
+// same weights and other precisions. A closed loop of N connections, each asking again when
+// answered, over /v1/embeddings with base64 vectors.
 //
 //   serve_load_bench --port 8080 --model DIR --texts FILE [--connections 256] [--seconds 20]
-//                    [--requests N] [--per-request 1] [--random-length] [--pid SERVER]
+//                    [--requests N] [--per-request 1] [--random-length] [--nearly COSINE]
+//                    [--pid SERVER]
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -36,7 +38,7 @@ using Clock = std::chrono::steady_clock;
 struct Plan {
   std::string port = "8080", model, texts, pid;
   size_t connections = 256, per_request = 1, requests = 0;
-  double seconds = 20;
+  double seconds = 20, nearly = 0;  // 0: byte for byte
   bool random_length = false;
 };
 
@@ -182,11 +184,21 @@ class Client : public std::enable_shared_from_this<Client> {
       at += kKey.size();
       decode_base64(answer_.data() + at, answer_.size() - at, bytes_);
       const size_t size = known_.vectors.cols() * sizeof(float);
-      const bool same =
-          bytes_.size() == size && std::memcmp(bytes_.data(), known_.vectors.row(row), size) == 0;
       ++tally_.texts;
-      tally_.wrong += same ? 0 : 1;
+      tally_.wrong += bytes_.size() == size && same(known_.vectors.row(row)) ? 0 : 1;
     }
+  }
+
+  // Both of unit length.
+  bool same(const float* known) const {
+    if (plan_.nearly == 0) return std::memcmp(bytes_.data(), known, bytes_.size()) == 0;
+    double cosine = 0;
+    for (size_t d = 0; d < known_.vectors.cols(); ++d) {
+      float value = 0;
+      std::memcpy(&value, bytes_.data() + d * sizeof value, sizeof value);
+      cosine += double{value} * double{known[d]};
+    }
+    return cosine > plan_.nearly;
   }
 
   tcp::socket socket_;
@@ -220,6 +232,7 @@ Plan read_plan(int argc, char** argv) {
     if (flag == "--per-request") plan.per_request = std::stoull(value);
     if (flag == "--requests") plan.requests = std::stoull(value);
     if (flag == "--seconds") plan.seconds = std::stod(value);
+    if (flag == "--nearly") plan.nearly = std::stod(value);
   }
   return plan;
 }
