@@ -88,8 +88,8 @@ class BertMaker {
   void matrix(const std::string& name, const std::string& source, int64_t rows, int64_t cols) {
     weights_.add(name, source, {rows, cols}, normal_values(name, rows * cols, spec_));
   }
-  // Positions and types add up with the words. Beside a table that knows its words they start small:
-  // at the words' own size they would drown half of what was copied.
+  // Positions and types add up with the words. Beside a table that knows its words they start
+  // small: at the words' own size they would drown half of what was copied.
   void offsets(const std::string& name, const std::string& source, int64_t rows) {
     std::vector<float> values = normal_values(name, rows * spec_.hidden, spec_);
     if (!spec_.embeddings_from.empty()) {
