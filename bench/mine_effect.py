@@ -70,8 +70,9 @@ def mine_rows(args, folder, rows, documents, guards):
     with open(paths[1], "w", encoding="utf-8") as file:
         for text in documents:
             file.write(json.dumps({"text": text}) + "\n")
-    run([args.akin, "mine", paths[0], "--corpus", paths[1], "--model", args.model, "--out", paths[2], "--range",
-         "0-200", "--negatives", "10", "--quiet"] + guards)
+    more = ["--corpus", paths[1]] if documents else []
+    run([args.akin, "mine", paths[0], *more, "--model", args.model, "--out", paths[2], "--range", "0-200", "--negatives", "10",
+         "--quiet"] + guards)
     return {row["query"]: row["neg"] for row in read_lines(paths[2])}
 
 
