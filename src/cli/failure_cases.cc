@@ -1,7 +1,6 @@
 #include "cli/failure_cases.h"
 
 #include <fmt/format.h>
-#include <stdlib.h>
 
 #include <filesystem>
 #include <system_error>
@@ -9,6 +8,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "cli/mine_inputs.h"
+#include "cli/scratch_folder.h"
 #include "cli/terminal.h"
 #include "mine/failure_case.h"
 
@@ -19,28 +20,6 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr size_t kCheckRows = 2000;
-
-// A folder of its own beside `path`, or among the temporary ones, removed with all that is in it.
-class WorkFolder {
- public:
-  explicit WorkFolder(const fs::path& path) {
-    std::string name = path.string() + "-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) {
-      throw_error(ErrorKind::io, name, "cannot make a folder for temporary files");
-    }
-    path_ = name;
-  }
-  ~WorkFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  WorkFolder(const WorkFolder&) = delete;
-  WorkFolder& operator=(const WorkFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 uint64_t number(const Json& object, const char* key) { return object.at(key).get<uint64_t>(); }
 std::string text(const Json& object, const char* key) { return object.at(key).get<std::string>(); }
@@ -78,17 +57,6 @@ void print_table(const Json& report, Context& context) {
   }
 }
 
-void warn_bad_rows(const Json& report, Context& context) {
-  for (const auto& input : report.at("inputs")) {
-    if (number(input, "bad_rows") == 0) continue;
-    const auto& first = input.at("first_bad_rows").at(0);
-    context.warn(fmt::format(
-        "{}: {} of {} rows could not be read and were skipped; the first is {}: {}",
-        printable(text(input, "path")), thousands(number(input, "bad_rows")),
-        thousands(number(input, "rows")), text(first, "where"), text(first, "message")));
-  }
-}
-
 void warn_empty_cases(const Json& report, Context& context) {
   for (const auto& found : report.at("cases")) {
     if (number(found, "lines") + number(found, "lines_held_out") > 0) continue;
@@ -106,7 +74,7 @@ void print_report(const Json& report, Context& context) {
 }
 
 int check_rows(mine::FailureOptions& options, Context& context) {
-  const WorkFolder work(fs::temp_directory_path() / "akin-mine");
+  const ScratchFolder work(fs::temp_directory_path() / "akin-mine");
   options.work = work.path().string();
   options.out = (work.path() / "out.jsonl").string();
   options.eval_set.clear();
@@ -116,7 +84,7 @@ int check_rows(mine::FailureOptions& options, Context& context) {
   context.end_progress();
   if (!context.json()) print_samples(report, context);
   print_report(report, context);
-  warn_bad_rows(report, context);
+  warn_of_bad_rows(report, context);
   context.say(fmt::format("of the first {} rows against {} documents; nothing was written",
                           thousands(number(report, "rows")),
                           thousands(number(report, "documents"))));
@@ -137,7 +105,7 @@ int run_failure_cases(mine::FailureOptions options, const std::string& report_pa
                       Context& context) {
   if (check) return check_rows(options, context);
   const std::string beside = options.out.empty() ? options.eval_set : options.out;
-  const WorkFolder work(fs::absolute(beside).lexically_normal().string() + ".work");
+  const ScratchFolder work(fs::absolute(beside).lexically_normal().string() + ".work");
   options.work = work.path().string();
   const auto report =
       mine::make_failure_cases(options, [&](const Progress& now) { context.progress(now); });
@@ -149,7 +117,7 @@ int run_failure_cases(mine::FailureOptions options, const std::string& report_pa
                                        {"rows_held_out", report.at("rows_held_out")},
                                        {"documents", report.at("documents")}});
   }
-  warn_bad_rows(report, context);
+  warn_of_bad_rows(report, context);
   warn_empty_cases(report, context);
   print_report(report, context);
   if (context.json()) return 0;

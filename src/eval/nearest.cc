@@ -103,27 +103,34 @@ void squared_distances(const float* const (&a)[4], const float* const (&b)[4], s
   }
 }
 #else
-// The squares of (a - b) at four rows, transposed: s[j] holds the j-th square of each group of
-// four columns, rows side by side. The sums of the groups are added to acc one after another.
-template <class D, class D4, class V4>
-HWY_INLINE V4 add_groups(D d, D4 d4, const float* const (&a)[4], const float* const (&b)[4],
-                         size_t at, V4 acc) {
+// Four rows transposed: s[j] holds the j-th value of each group of four columns, rows side by side.
+template <class D, class V>
+HWY_INLINE void transpose_groups(D d, V q0, V q1, V q2, V q3, V (&s)[4]) {
   const hn::Repartition<double, D> d2;
-  const auto square = [&](size_t r) HWY_ATTR {
-    const auto gap = hn::Sub(hn::LoadU(d, a[r] + at), hn::LoadU(d, b[r] + at));
-    return hn::Mul(gap, gap);
-  };
-  const auto q0 = square(0), q1 = square(1), q2 = square(2), q3 = square(3);
   const auto low01 = hn::BitCast(d2, hn::InterleaveLower(d, q0, q1));
   const auto low23 = hn::BitCast(d2, hn::InterleaveLower(d, q2, q3));
   const auto high01 = hn::BitCast(d2, hn::InterleaveUpper(d, q0, q1));
   const auto high23 = hn::BitCast(d2, hn::InterleaveUpper(d, q2, q3));
-  const auto s0 = hn::BitCast(d, hn::InterleaveLower(d2, low01, low23));
-  const auto s1 = hn::BitCast(d, hn::InterleaveUpper(d2, low01, low23));
-  const auto s2 = hn::BitCast(d, hn::InterleaveLower(d2, high01, high23));
-  const auto s3 = hn::BitCast(d, hn::InterleaveUpper(d2, high01, high23));
+  s[0] = hn::BitCast(d, hn::InterleaveLower(d2, low01, low23));
+  s[1] = hn::BitCast(d, hn::InterleaveUpper(d2, low01, low23));
+  s[2] = hn::BitCast(d, hn::InterleaveLower(d2, high01, high23));
+  s[3] = hn::BitCast(d, hn::InterleaveUpper(d2, high01, high23));
+}
+
+// The squares of (a - b) at four rows, transposed; the sums of the groups are added to acc one
+// after another.
+template <class D, class D4, class V4>
+HWY_INLINE V4 add_groups(D d, D4 d4, const float* const (&a)[4], const float* const (&b)[4],
+                         size_t at, V4 acc) {
+  using V = hn::Vec<D>;
+  const auto square = [&](size_t r) HWY_ATTR {
+    const auto gap = hn::Sub(hn::LoadU(d, a[r] + at), hn::LoadU(d, b[r] + at));
+    return hn::Mul(gap, gap);
+  };
+  V s[4];
+  transpose_groups(d, square(0), square(1), square(2), square(3), s);
   HWY_ALIGN float groups[16];
-  hn::Store(hn::Add(hn::Add(hn::Add(s0, s1), s2), s3), d, groups);
+  hn::Store(hn::Add(hn::Add(hn::Add(s[0], s[1]), s[2]), s[3]), d, groups);
   for (size_t g = 0; g < hn::Lanes(d); g += 4) acc = hn::Add(acc, hn::Load(d4, groups + g));
   return acc;
 }
@@ -291,7 +298,6 @@ void squared_norms(const MatView<const float>& rows, float* out) {
 void squared_norms(const MatView<const float>& rows, float* out) {
   constexpr size_t kGroups = 4, kEach = 4 * kGroups;
   const hn::CappedTag<float, 4> d;
-  const hn::Repartition<double, hn::CappedTag<float, 4> > d2;
   for (size_t row = 0; row < rows.rows(); row += kEach) {
     const float* from[kEach];
     for (size_t r = 0; r < kEach; ++r) from[r] = rows.row(HWY_MIN(row + r, rows.rows() - 1));
@@ -304,15 +310,9 @@ void squared_norms(const MatView<const float>& rows, float* out) {
           const auto v = hn::LoadU(d, from[4 * g + r] + k);
           return hn::Mul(v, v);
         };
-        const auto q0 = square(0), q1 = square(1), q2 = square(2), q3 = square(3);
-        const auto low01 = hn::BitCast(d2, hn::InterleaveLower(d, q0, q1));
-        const auto low23 = hn::BitCast(d2, hn::InterleaveLower(d, q2, q3));
-        const auto high01 = hn::BitCast(d2, hn::InterleaveUpper(d, q0, q1));
-        const auto high23 = hn::BitCast(d2, hn::InterleaveUpper(d, q2, q3));
-        sums[g] = hn::Add(sums[g], hn::BitCast(d, hn::InterleaveLower(d2, low01, low23)));
-        sums[g] = hn::Add(sums[g], hn::BitCast(d, hn::InterleaveUpper(d2, low01, low23)));
-        sums[g] = hn::Add(sums[g], hn::BitCast(d, hn::InterleaveLower(d2, high01, high23)));
-        sums[g] = hn::Add(sums[g], hn::BitCast(d, hn::InterleaveUpper(d2, high01, high23)));
+        hn::Vec<decltype(d)> s[4];
+        transpose_groups(d, square(0), square(1), square(2), square(3), s);
+        for (const auto& part : s) sums[g] = hn::Add(sums[g], part);
       }
     }
     float norms[kEach];

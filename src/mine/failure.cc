@@ -222,18 +222,7 @@ class Run {
 
   nlohmann::ordered_json report() const {
     nlohmann::ordered_json out;
-    out["inputs"] = nlohmann::ordered_json::array();
-    for (const auto& input : corpus_->inputs) {
-      auto bad = nlohmann::ordered_json::array();
-      for (const auto& row : input.first_bad_rows) {
-        bad.push_back({{"where", row.where}, {"message", row.message}});
-      }
-      out["inputs"].push_back({{"path", input.path},
-                               {"layout", input.layout},
-                               {"rows", input.rows},
-                               {"bad_rows", input.bad_rows},
-                               {"first_bad_rows", std::move(bad)}});
-    }
+    out["inputs"] = inputs_json(corpus_->inputs);
     out["rows"] = corpus_->rows.size();
     out["rows_held_out"] = rows_held_out_;
     out["queries"] = corpus_->queries.size();

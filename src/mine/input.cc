@@ -1,6 +1,7 @@
 #include "mine/input.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "data/fold.h"
@@ -16,6 +17,22 @@ bool blank(const std::string& text) {
 }
 
 }  // namespace
+
+nlohmann::ordered_json inputs_json(const std::vector<InputCounts>& inputs) {
+  auto out = nlohmann::ordered_json::array();
+  for (const auto& input : inputs) {
+    auto bad = nlohmann::ordered_json::array();
+    for (const auto& row : input.first_bad_rows) {
+      bad.push_back({{"where", row.where}, {"message", row.message}});
+    }
+    out.push_back({{"path", input.path},
+                   {"layout", input.layout},
+                   {"rows", input.rows},
+                   {"bad_rows", input.bad_rows},
+                   {"first_bad_rows", std::move(bad)}});
+  }
+  return out;
+}
 
 uint64_t InputReader::bytes_read() const {
   return bytes_done_ + (current_.reader ? current_.reader->bytes_read() : 0);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,6 +41,9 @@ struct InputCounts {
   uint64_t rows = 0, bad_rows = 0;
   std::vector<data::BadRow> first_bad_rows;
 };
+
+// Of a report: what each file gave, with the first rows that could not be read.
+nlohmann::ordered_json inputs_json(const std::vector<InputCounts>& inputs);
 
 class InputReader {
  public:

@@ -2,7 +2,6 @@
 #include "mine/mine.h"
 
 #include <fmt/format.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <charconv>
@@ -13,6 +12,8 @@
 #include "cli/command.h"
 #include "cli/failure_cases.h"
 #include "cli/load.h"
+#include "cli/mine_inputs.h"
+#include "cli/scratch_folder.h"
 #include "cli/terminal.h"
 #include "mine/report_html.h"
 #include "store/dataset_folder.h"
@@ -287,16 +288,7 @@ void print_report(const nlohmann::ordered_json& report, Context& context) {
 
 void warn(const nlohmann::ordered_json& report, Context& context) {
   const auto count = [&](const char* key) { return report.at(key).get<uint64_t>(); };
-  for (const auto& input : report.at("inputs")) {
-    const auto bad = input.at("bad_rows").get<uint64_t>();
-    if (bad == 0) continue;
-    context.warn(
-        fmt::format("{}: {} of {} rows could not be read and were skipped; the first is {}: {}",
-                    printable(input.at("path").get<std::string>()), thousands(bad),
-                    thousands(input.at("rows").get<uint64_t>()),
-                    input.at("first_bad_rows").at(0).at("where").get<std::string>(),
-                    input.at("first_bad_rows").at(0).at("message").get<std::string>()));
-  }
+  warn_of_bad_rows(report, context);
   if (const auto left = count("rows") - count("rows_written"); left > 0) {
     context.warn(fmt::format(
         "akin: warning: {} of {} rows have too few negatives and were left out; widen --range, "
@@ -313,30 +305,8 @@ void warn(const nlohmann::ordered_json& report, Context& context) {
   }
 }
 
-// A folder for --check, removed with all that is in it.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string name = (fs::temp_directory_path() / "akin-mine-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) {
-      throw_error(ErrorKind::io, name, "cannot make a folder for temporary files");
-    }
-    path_ = name;
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
 int check(mine::MineOptions& options, Context& context) {
-  const ScratchFolder scratch;
+  const ScratchFolder scratch(fs::temp_directory_path() / "akin-mine");
   options.input.max_rows = kCheckRows;
   for (auto& stream : options.corpus) stream = limited(std::move(stream), kCheckDocuments);
   options.out = (scratch.path() / "out.jsonl").string();
