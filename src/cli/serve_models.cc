@@ -19,6 +19,7 @@ ModelOptions model_options(const std::string& model, const ServeLoad& load) {
   options.pooling = load.pooling;
   options.dtype = load.dtype;
   options.threads = load.threads;
+  options.rope_base = load.rope_base;
   return options;
 }
 
@@ -27,6 +28,10 @@ serve::LoadedModel load_served(const std::string& model, const ServeLoad& load) 
   out.path_name = model;
   const fs::path folder = resolve_model_folder(model);
   if (model::is_classifier_folder(folder)) {
+    if (load.rope_base != 0) {
+      throw_error(ErrorKind::unsupported, "--rope-base",
+                  "{} scores pairs, which has a base of its own", quote(model));
+    }
     auto loaded =
         engine::load_text_classifier(folder, {.threads = load.threads, .precision = load.dtype});
     out.info = loaded.info;

@@ -22,6 +22,7 @@ struct ServeLoad {
   std::string pooling;
   Precision dtype = Precision::f32;
   size_t threads = 0;
+  double rope_base = 0;  // 0: each model's own
 };
 // One source a --model, each a CPU engine, or a cross-encoder where the folder is one.
 std::vector<serve::ModelSource> model_sources(const std::vector<std::string>& models,

@@ -64,6 +64,9 @@ TEST(RopeBase, IsRefusedWithoutRotaryPositions) {
       run({"embed", "--model", kModel, "--rope-base", "20000", "--text", "a first text"});
   EXPECT_NE(refused.code, 0);
   EXPECT_NE(refused.err.find("rotary"), std::string::npos) << refused.err;
+  const auto server = run({"serve", "--model", kModel, "--rope-base", "20000", "--port", "0"});
+  EXPECT_NE(server.code, 0);
+  EXPECT_NE(server.err.find("rotary"), std::string::npos) << server.err;
 }
 
 }  // namespace

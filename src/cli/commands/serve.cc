@@ -33,7 +33,7 @@ struct ServeOptions {
   size_t max_batch_tokens = 4096, max_queue = 2048, max_client_batch = 2048, max_body_mb = 32;
   size_t max_connections = 8192, cache_mb = 0;
   bool auto_truncate = true, allow_any_dims = false, index_writable = false;
-  double deadline = 60, idle_timeout = 75, drain_timeout = 30;
+  double rope_base = 0, deadline = 60, idle_timeout = 75, drain_timeout = 30;
   LogChoice log = LogChoice::requests;
   template <typename Visitor>
   void fields(Visitor& v) {
@@ -54,6 +54,8 @@ struct ServeOptions {
       "pages of this origin may call the server from a browser; * for all");
     v("dtype=TYPE", dtype, "precision of the computation: f32 is exact, int8 is the fast path");
     v("pooling=MODE", pooling, "pooling for folders that name none, as in akin embed");
+    v("rope-base=X", rope_base,
+      "base frequency of rotary positions, for every model served; 0 = each one's own");
     v("threads=N", threads, "threads of each model; 0 = every CPU this process may run on");
     v("tokenization-workers=N", tokenization_workers,
       "threads that tokenise and print answers; 0 = one for every two of --threads");
@@ -164,7 +166,8 @@ int run(ServeOptions& options, Context& context) {
   std::optional<serve::LogLines> lines;
   if (options.log != LogChoice::none) lines.emplace(stderr);
   auto host = std::make_unique<serve::Host>(
-      model_sources(options.model, {options.pooling, options.dtype, options.threads}),
+      model_sources(options.model,
+                    {options.pooling, options.dtype, options.threads, options.rope_base}),
       host_options(options));
   serve::HostIndex indexes(*host, host->workers(),
                            open_indexes(options.index, *host, options.index_writable));
