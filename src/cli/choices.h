@@ -6,16 +6,13 @@
 #include <string_view>
 
 #include "core/encoder.h"
+#include "core/precision_choices.h"
 #include "store/text_source.h"
 
 namespace akin {
 
 inline std::span<const std::string_view> choices(Truncate) {
   static constexpr std::string_view kWords[] = {"error", "right", "left"};
-  return kWords;
-}
-inline std::span<const std::string_view> choices(Precision) {
-  static constexpr std::string_view kWords[] = {"f32", "int8"};
   return kWords;
 }
 

@@ -102,12 +102,19 @@ fs::path resolve_model_folder(const std::string& model) {
   }
 }
 
-model::Model load_model(const ModelOptions& options) {
+model::LoadOptions load_options(const ModelOptions& options) {
   model::LoadOptions load;
   if (!options.pooling.empty()) load.pooling = pooling_from_words(options.pooling, "--pooling");
+  return load;
+}
+
+model::Model load_model(const ModelOptions& options) {
+  const model::LoadOptions load = load_options(options);
   const auto folder = resolve_model_folder(options.model);
   auto model = model::load_model(folder, load);
   if (options.rope_base != 0) model::set_rotary_base(model, options.rope_base);
+  const size_t limit = options.max_tokens;
+  if (limit > 0 && (model.max_tokens == 0 || limit < model.max_tokens)) model.max_tokens = limit;
   std::error_code error;  // a snapshot's folder is named by its commit: the repository says more
   if (!fs::exists(options.model, error) && folder.filename() != options.model) {
     model.name = options.model;

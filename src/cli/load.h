@@ -25,6 +25,7 @@ struct ModelOptions {
   std::string device = "cpu";
   size_t threads = 0;
   double rope_base = 0;
+  size_t max_tokens = 0;  // no flag: reads no more of a text; 0 = as the folder says
   template <typename Visitor>
   void fields(Visitor& v) {
     model_field(v);
@@ -93,6 +94,7 @@ struct InputOptions {
 // not_found.
 std::filesystem::path resolve_model_folder(const std::string& model);
 std::vector<std::pair<std::string, std::filesystem::path>> shipped_models();
+model::LoadOptions load_options(const ModelOptions& options);
 model::Model load_model(const ModelOptions& options);
 std::unique_ptr<Encoder> load_encoder(const ModelOptions& options);
 

@@ -142,13 +142,17 @@ class Collator {
     const auto number = static_cast<float>(classes_seen_.size());
     out_.labels.push_back(classes_seen_.try_emplace(record.positive, number).first->second);
   }
-  void add_negatives(const Record& record) {
+  // Leaves in the record those that are drawn.
+  void add_negatives(Record& record) {
     if (record.negatives.empty()) fail(record, "no negatives, where others have some");
     choose_negatives(record.negatives.size(), out_.negatives, rng_, chosen_);
+    std::vector<std::string> drawn;
     for (const size_t i : chosen_) {
-      negatives_.add(record.negatives[i], text_key(record.negatives[i]));
+      drawn.push_back(record.negatives[i]);
+      negatives_.add(drawn.back(), text_key(drawn.back()));
       if (has_scores_) out_.scores.push_back(record.scores[1 + i]);
     }
+    record.negatives = std::move(drawn);
   }
   float label_of(const Record& record) const {
     if (!record.label) fail(record, "no label, where others have one");

@@ -38,7 +38,7 @@ struct TrainBatch {
   std::vector<int64_t> text_ids;
   // [B] and [B, 1 + M]; empty unless every record of the source has one (RecordStore::fields).
   std::vector<float> labels, scores;
-  std::vector<Record> records;  // [B], for messages and checks; empty if not kept
+  std::vector<Record> records;  // [B], with the M negatives that were drawn; empty if not kept
   uint64_t cut_texts = 0, invalid_utf8 = 0;
   nlohmann::json state_after;  // of the mixture, behind this batch
 };

@@ -211,6 +211,11 @@ TEST(Losses, Teachers) {
   in.teacher_queries = in.queries * 3;
   in.teacher_documents = at::Tensor();
   EXPECT_NEAR(value("vector_distill", in), 0, 1e-12);
+  // A narrower teacher is compared with the first dims; a wider one is refused.
+  in.teacher_queries = in.queries.slice(1, 0, 2) * 3;
+  EXPECT_NEAR(value("vector_distill", in), 0, 1e-12);
+  in.teacher_queries = at::cat({in.queries, in.queries}, 1);
+  EXPECT_THROW(value("vector_distill", in), Error);
 }
 
 TEST(Losses, GradientOfEveryLoss) {
@@ -378,7 +383,7 @@ TEST(Losses, RefuseWhatDoesNotFit) {
   in.scores[0][0] = NAN;
   expect_usage([&] { value("kl_distill", in); }, "not finite");
   in.teacher_queries = noise({kRows, 8}, 1);
-  expect_usage([&] { value("vector_mse", in); }, "8 dims, the student's 4");
+  expect_usage([&] { value("vector_mse", in); }, "8 dims, the student's only 4");
   in.negatives = at::Tensor();
   in.scores = at::Tensor();
   const auto own = make_loss("infonce", {.in_batch_negatives = false});

@@ -26,7 +26,7 @@ LossInput cut_input(const LossInput& in, int64_t dim) {
   out.documents = cut(in.documents, dim);
   out.negatives = cut(in.negatives, dim);
   for (auto* teacher : {&out.teacher_queries, &out.teacher_documents}) {
-    if (teacher->defined() && teacher->size(-1) == full) *teacher = cut(*teacher, dim);
+    if (teacher->defined() && teacher->size(-1) <= full) *teacher = cut(*teacher, dim);
   }
   return out;
 }

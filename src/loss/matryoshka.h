@@ -14,8 +14,8 @@ struct MatryoshkaOptions {
   std::vector<double> weights = {};  // one for each of dims; empty: all 1
 };
 
-// Sum over dims of weight * loss(prefix). Teacher vectors are cut too where they have E dims.
-// Errors: usage (no dims, doubled dims, dims < 1, another number of weights); at forward: usage
+// Sum over dims of weight * loss(prefix). Teacher vectors are cut too, unless they are wider than
+// E. Errors: usage (no dims, doubled dims, dims < 1, another number of weights); at forward: usage
 // when a dim exceeds E.
 std::unique_ptr<Loss> make_matryoshka(std::unique_ptr<Loss> inner, MatryoshkaOptions options);
 

@@ -9,8 +9,9 @@ namespace akin::loss {
 
 using VectorDistance = at::Tensor (*)(const at::Tensor& student, const at::Tensor& teacher);
 
-// The mean of distance(queries, theirs) and, where both are there, distance(documents, theirs).
-// Errors: usage, for a teacher of another width.
+// The mean of distance(queries, theirs) and, where both are there, distance(documents, theirs),
+// over as many dims as the teacher has. Errors: usage, for a teacher that has more than the
+// student.
 at::Tensor mean_over_sides(const LossInput& in, std::string_view loss, VectorDistance distance);
 
 }  // namespace akin::loss

@@ -1,12 +1,16 @@
-// Tables of a recipe that add to a model instead of making one: [adapters] and [ewc]. Fields only;
-// recipe.h reads them, nn/adapters.h and train/ewc.h do what they ask for.
+// Tables of a recipe that add to a model instead of making one: [adapters], [ewc], [teacher].
+// Fields only; recipe.h reads them, nn/adapters.h, train/ewc.h and train/teacher.h do what they ask
+// for.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "core/precision_choices.h"
 
 namespace akin::train {
 
@@ -71,6 +75,29 @@ struct EwcTable {
       "several stages: online (decay times the old Fisher, held at the last weights) or sum (all "
       "penalties, exactly)");
     v("decay=X", decay, "of the old Fisher at each stage, for online");
+  }
+};
+
+// [teacher]: without a model, none. What opens it is not in this room.
+struct TeacherTable {
+  std::string model, pooling;
+  Precision dtype = Precision::f32;
+  std::optional<std::string> query_prompt, document_prompt;
+  uint64_t dims = 0, max_tokens = 0;
+  double temperature = 0.05;
+  template <typename Visitor>
+  void fields(Visitor& v) {
+    v("model=MODEL", model,
+      "whose vectors vector_distill and vector_mse imitate, and whose scores kl_distill does where "
+      "the records have none");
+    v("pooling=MODE", pooling, "of a teacher whose folder names none");
+    v("dtype=TYPE", dtype, "precision of the teacher");
+    v("query-prompt=TEXT", query_prompt, "before the queries that it reads; else its own");
+    v("document-prompt=TEXT", document_prompt, "before the documents that it reads; else its own");
+    v("dims=N", dims, "of its vectors the first N (Matryoshka); 0 = all");
+    v("max-tokens=N", max_tokens,
+      "it reads no more of a text, as the student perhaps does not; 0 = as it can");
+    v("temperature=T", temperature, "its cosines over T are its scores");
   }
 };
 

@@ -23,6 +23,10 @@ void Meters::add(const data::TrainBatch& batch, const StepOutcome& outcome, doub
     solved_ += outcome.solved;
     ++ranked_;
   }
+  if (outcome.query_cosine) {
+    query_cosine_ += *outcome.query_cosine;
+    ++compared_;
+  }
   for (const auto& [name, part] : outcome.parts) parts_[name] += part;
   auto& [sum, count] = source_loss_[batch.source];
   sum += outcome.loss;
@@ -44,6 +48,7 @@ StepReport Meters::report(uint64_t step, const TrainTable& train, double waited,
   out.negatives_per_query = negatives_ / batches;
   out.learning_rate = rate_;
   out.solved = ranked_ == 0 ? -1 : solved_ / static_cast<double>(ranked_);
+  if (compared_ > 0) out.query_cosine = query_cosine_ / static_cast<double>(compared_);
   out.pairs_per_second = static_cast<double>(pairs_) / seconds;
   out.tokens_per_second = static_cast<double>(tokens_) / seconds;
   out.seconds_left = static_cast<double>(train.steps - step) * seconds / batches;

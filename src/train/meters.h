@@ -26,6 +26,8 @@ class Meters {
   double waited_ = 0;
   uint64_t batches_ = 0, pairs_ = 0, tokens_ = 0, cut_ = 0, ranked_ = 0;
   double loss_ = 0, penalty_ = 0, norm_ = 0, negatives_ = 0, solved_ = 0, rate_ = 0;
+  double query_cosine_ = 0;
+  uint64_t compared_ = 0;                                      // batches that have one
   std::map<size_t, std::pair<double, uint64_t>> source_loss_;  // sum, batches
   std::map<std::string, double> parts_;                        // sums
 };

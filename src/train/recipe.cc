@@ -109,6 +109,7 @@ void each_table(Recipe& recipe, const Visit& visit) {
   visit("save", describe_options(recipe.save));
   visit("adapters", describe_options(recipe.adapters));
   visit("ewc", describe_options(recipe.ewc));
+  visit("teacher", describe_options(recipe.teacher));
   visit("pretrain", describe_options(recipe.pretrain));
 }
 
@@ -198,7 +199,7 @@ void apply_setting(Recipe& recipe, const std::string& setting) {
   if (!found) {
     throw_error(ErrorKind::usage, "--set",
                 "{} is not a table of a recipe; they are model, train, loss, matryoshka, mixture, "
-                "evaluate, save, adapters, ewc, pretrain and source.NAME",
+                "evaluate, save, adapters, ewc, teacher, pretrain and source.NAME",
                 quote(table));
   }
 }
@@ -232,6 +233,7 @@ void check(const Recipe& recipe, const std::string& where) {
   check_range(where, "model.dropout", recipe.model.dropout, 0, 0.95, "from 0 to 0.95");
   check_range(where, "model.attention_dropout", recipe.model.attention_dropout, 0, 0.95,
               "from 0 to 0.95");
+  check_range(where, "teacher.temperature", recipe.teacher.temperature, 1e-6, 1e6, "more than 0");
   check_range(where, "pretrain.mask", recipe.pretrain.mask, 0, 0.95, "a share, from 0 to 0.95");
   check_range(where, "pretrain.decoder_mask", recipe.pretrain.decoder_mask, 0, 0.95,
               "a share, from 0 to 0.95");

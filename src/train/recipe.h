@@ -222,6 +222,7 @@ struct Recipe {
   SaveTable save;
   AdaptersTable adapters;
   EwcTable ewc;
+  TeacherTable teacher;
   PretrainTable pretrain;
   std::vector<SourceTable> sources;
 };

@@ -55,6 +55,7 @@ void RunLog::add(const StepReport& report) {
                                   {"negatives_per_query", rounded(report.negatives_per_query)}};
   if (report.penalty > 0) value["penalty"] = rounded(report.penalty);
   if (report.solved >= 0) value["solved"] = rounded(report.solved);
+  if (report.query_cosine) value["query_cosine"] = rounded(*report.query_cosine);
   if (report.cut_texts > 0) value["cut_texts"] = report.cut_texts;
   for (const auto& [name, loss] : report.source_loss) value["source_loss"][name] = rounded(loss);
   for (const auto& [name, part] : report.parts) {
@@ -68,6 +69,9 @@ void RunLog::add(const StepReport& report) {
                  static_cast<float>(report.pairs_per_second));
   if (report.solved >= 0)
     events_.scalar("train/solved", report.step, static_cast<float>(report.solved));
+  if (report.query_cosine) {
+    events_.scalar("train/query_cosine", report.step, static_cast<float>(*report.query_cosine));
+  }
   for (const auto& [name, loss] : report.source_loss) {
     events_.scalar("loss/" + name, report.step, static_cast<float>(loss));
   }

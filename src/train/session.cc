@@ -33,6 +33,7 @@ constexpr size_t kAhead = 4;                // batches that workers prepare ahea
 constexpr size_t kEvaluationTokens = 4096;  // of a micro-batch while evaluating
 constexpr uint64_t kEasySteps = 10;         // first steps over which "too easy" is judged
 constexpr double kEasyShare = 0.9;
+constexpr double kCollapsedCosine = 0.99;  // new models begin near 1, so only after the warm-up
 
 class Session {
  public:
@@ -56,8 +57,13 @@ class Session {
   void checkpoint();
   void stop_if_asked();
   void check_first_steps(const StepOutcome& outcome, const loss::Loss& loss);
+  void warn_of_collapse(const StepReport& report);
   void save(const fs::path& folder);
   nn::SaveOptions save_options() const;
+  std::string teacher_fingerprint() const {
+    const auto& encoder = options_.teacher.encoder;
+    return encoder == nullptr ? "" : encoder->info().fingerprint;
+  }
   fs::path checkpoint_path() const { return options_.out / "checkpoint.safetensors"; }
   fs::path best_path() const { return options_.out / "best"; }
   const PretrainStage* stage() const;
@@ -91,7 +97,7 @@ class Session {
   std::optional<uint64_t> evaluated_at_;  // step of the last evaluation
   uint64_t without_gain_ = 0;             // evaluations
   double easy_sum_ = 0;
-  bool stopped_early_ = false;
+  bool stopped_early_ = false, collapsed_ = false;
   SessionResult result_;
 };
 
@@ -214,6 +220,11 @@ void Session::check_same_run(const json& state) {
                 "its checkpoint began from another model than {} is now; give another --out",
                 recipe_.model.open.empty() ? "a new one" : quote(recipe_.model.open));
   }
+  if (state.value("teacher", "") != teacher_fingerprint()) {
+    throw_error(ErrorKind::usage, options_.out.string(),
+                "its checkpoint was taught by another model than {} is now; give another --out",
+                quote(recipe_.teacher.model));
+  }
 }
 
 // The one of `out`, the same for every process. "complete": nothing is left to do.
@@ -284,6 +295,7 @@ void Session::checkpoint() {
   out.state = {{"step", step_},
                {"recipe", decisive(recipe_)},
                {"start", model_->description().fingerprint},
+               {"teacher", teacher_fingerprint()},
                {"threads", threads_},
                {"mixture", mixture_state_},
                {"evaluated_at", number(evaluated_at_)},
@@ -331,6 +343,7 @@ void Session::train() {
           meters_.report(step_, recipe_.train, loader->waited_seconds(), sources_.mixture);
       if (log_) log_->add(report);
       if (events_.on_step) events_.on_step(report);
+      warn_of_collapse(report);
     }
     if (due(recipe_.train.checkpoint_every) && step_ < steps) checkpoint();
     if (begins_stage()) {
@@ -372,6 +385,9 @@ void Session::one_step(data::Loader& loader) {
   }
   const loss::Loss& loss = *sources_.losses[batch.source];
   choose_adapters(batch, sources_.tasks[batch.source]);
+  if (options_.teacher.encoder != nullptr) {
+    options.teacher = ask_teacher(options_.teacher, batch, loss.needs(), model_->device());
+  }
   if (!batch.has_documents && loss.needs().documents) embed_twice(batch);
   const StepOutcome outcome = take_step(*model_, batch, loss, *optimizer_, options);
   if (step_ < kEasySteps) check_first_steps(outcome, loss);
@@ -400,6 +416,22 @@ void Session::check_first_steps(const StepOutcome& outcome, const loss::Loss& lo
         "to their positive already; use larger batches or harder negatives",
         kEasySteps, 100 * share));
   }
+}
+
+void Session::warn_of_collapse(const StepReport& report) {
+  const TrainTable& train = recipe_.train;
+  const bool warm =
+      static_cast<double>(report.step) > train.warmup * static_cast<double>(train.steps);
+  const bool collapsed = warm && report.query_cosine && *report.query_cosine > kCollapsedCosine;
+  if (collapsed && !collapsed_ && events_.warn) {
+    events_.warn(fmt::format(
+        "step {}: two queries of a batch have a cosine of {:.4f} on average: every text gets "
+        "nearly "
+        "the same vector, and a model that has collapsed seldom recovers; start again with a lower "
+        "learning rate than {:.2g} or a longer warm-up",
+        report.step, *report.query_cosine, train.learning_rate));
+  }
+  collapsed_ = collapsed;
 }
 
 void Session::evaluate() {

@@ -20,6 +20,7 @@
 #include "train/distributed_launch.h"
 #include "train/movement.h"
 #include "train/recipe.h"
+#include "train/teacher.h"
 
 namespace akin::train {
 
@@ -28,7 +29,8 @@ struct SessionOptions {
   std::filesystem::path out;
   std::filesystem::path data;  // what relative paths of sources begin at
   bool resume = false;
-  Launch launch;  // of several processes, only process 0 writes and raises events
+  TeacherModel teacher;  // of the recipe's [teacher]
+  Launch launch;         // of several processes, only process 0 writes and raises events
 };
 
 // Since the last report: means over `batches` steps.
@@ -38,8 +40,9 @@ struct StepReport {
   double penalty = 0;  // of [ewc], within the loss
   double pairs_per_second = 0, tokens_per_second = 0, seconds_left = 0;
   double negatives_per_query = 0;
-  double solved = -1;  // share of rows; -1: no ranking loss
-  double waited = 0;   // share of the time that the step waited for data
+  double solved = -1;                  // share of rows; -1: no ranking loss
+  std::optional<double> query_cosine;  // of two queries of a batch; near 1: the model has collapsed
+  double waited = 0;                   // share of the time that the step waited for data
   uint64_t cut_texts = 0;
   std::map<std::string, double> source_loss;  // mean over the batches of each source
   std::map<std::string, double> parts;        // of a pre-training loss: encoder, decoder, bag

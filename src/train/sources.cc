@@ -55,7 +55,7 @@ std::unique_ptr<loss::Loss> make_source_loss(const Recipe& recipe, const SourceT
 }
 
 void check_fields(const SourceTable& source, const data::MixtureSource& opened,
-                  const loss::Loss& loss) {
+                  const loss::Loss& loss, bool taught) {
   const auto fields = opened.store->fields();
   const auto needs = loss.needs();
   const auto lacking = [&](std::string_view what, uint64_t have) {
@@ -69,8 +69,9 @@ void check_fields(const SourceTable& source, const data::MixtureSource& opened,
   if (needs.labels && !has_classes(source) && fields.label < opened.store->size()) {
     lacking("a label", fields.label);
   }
-  if (needs.scores && fields.scores < opened.store->size())
-    lacking("a teacher's scores", fields.scores);
+  if (needs.scores && !taught && fields.scores < opened.store->size()) {
+    lacking("a teacher's scores, or a model in [teacher]", fields.scores);
+  }
   if (needs.negatives && fields.negatives < opened.store->size()) {
     lacking("a negative", fields.negatives);
   }
@@ -85,12 +86,12 @@ void check_fields(const SourceTable& source, const data::MixtureSource& opened,
                 "label_softmax or label_rank, or set tuples = true",
                 source.loss.name);
   }
-  if (needs.teacher) {
-    throw_error(ErrorKind::unsupported, source.name,
-                "the loss {} needs a teacher's vectors, which a recipe cannot give yet",
+  if (needs.teacher && !taught) {
+    throw_error(ErrorKind::usage, source.name,
+                "the loss {} needs a teacher's vectors; name the model in [teacher]",
                 source.loss.name);
   }
-  if (opened.batch < 2 && opened.negatives == 0 && !needs.labels) {
+  if (opened.batch < 2 && opened.negatives == 0 && !needs.labels && !needs.teacher) {
     throw_error(ErrorKind::usage, source.name,
                 "a batch of {} row without negatives of its own has nothing to tell apart; raise "
                 "batch or set negatives",
@@ -200,7 +201,7 @@ Sources open_sources(const Recipe& recipe, const fs::path& data, const fs::path&
     }
     if (pairs) out.fisher.push_back(fisher);
     auto loss = make_source_loss(recipe, source);
-    check_fields(source, opened, *loss);
+    check_fields(source, opened, *loss, !recipe.teacher.model.empty());
     out.mixture.push_back(std::move(opened));
     out.collate.push_back(fisher.collate);
     out.tasks.push_back(fisher.tasks);

@@ -18,12 +18,16 @@ at::Tensor from_floats(const std::vector<float>& values, at::IntArrayRef shape,
 }
 
 // What of a batch does not depend on the model.
-loss::LossInput fixed_input(const data::TrainBatch& batch, const at::Device& device) {
+loss::LossInput fixed_input(const data::TrainBatch& batch, const TeacherAnswer& teacher,
+                            const at::Device& device) {
   loss::LossInput out;
   const auto rows = static_cast<int64_t>(batch.rows);
   const auto negatives = static_cast<int64_t>(batch.negatives);
   out.labels = from_floats(batch.labels, {rows}, device);
-  out.scores = from_floats(batch.scores, {rows, 1 + negatives}, device);
+  out.scores = teacher.scores.defined() ? teacher.scores
+                                        : from_floats(batch.scores, {rows, 1 + negatives}, device);
+  out.teacher_queries = teacher.queries;
+  out.teacher_documents = teacher.documents;
   const auto texts = static_cast<int64_t>(batch.text_ids.size());
   const at::Tensor ids =
       at::from_blob(const_cast<int64_t*>(batch.text_ids.data()), {texts}, at::kLong)
@@ -48,6 +52,15 @@ loss::LossInput with_vectors(loss::LossInput in, const at::Tensor& vectors,
         vectors.narrow(0, 2 * rows, rows * negatives).reshape({rows, negatives, vectors.size(1)});
   }
   return in;
+}
+
+// Mean cosine of two queries, which is 1 when every text gets the same vector: with the unit
+// vectors u of B queries, (B |mean u|^2 - 1) / (B - 1). queries: [B, E].
+double mean_cosine(const at::Tensor& queries) {
+  const auto rows = static_cast<double>(queries.size(0));
+  const at::Tensor vectors = queries.detach().to(at::kFloat);
+  const at::Tensor mean = (vectors / vectors.norm(2, 1, true).clamp_min(1e-12)).mean(0);
+  return (rows * mean.dot(mean).item<double>() - 1) / (rows - 1);
 }
 
 // The rows whose texts have vectors that are not finite; all rows when every vector is.
@@ -119,7 +132,7 @@ void embed_twice(data::TrainBatch& batch) {
 
 StepOutcome leave_gradients(nn::TextModel& model, const data::TrainBatch& batch,
                             const loss::Loss& loss, const StepOptions& options) {
-  const loss::LossInput fixed = fixed_input(batch, model.device());
+  const loss::LossInput fixed = fixed_input(batch, options.teacher, model.device());
   Group* const group = options.group;
   const std::vector<size_t> parts = portions(batch.texts, group == nullptr ? 1 : group->size());
   const size_t rank = group == nullptr ? 0 : group->rank(), first = parts[rank];
@@ -129,9 +142,12 @@ StepOutcome leave_gradients(nn::TextModel& model, const data::TrainBatch& batch,
     const bool all = end - begin == batch.texts.size();
     return all ? model.embed(batch.texts, how) : model.embed(slice(batch.texts, begin, end), how);
   };
+  StepOutcome outcome;
   const auto loss_of = [&](const at::Tensor& own) {
     const at::Tensor vectors = group == nullptr ? own : join_vectors(*group, own, parts);
-    return loss.forward(with_vectors(fixed, vectors, batch));
+    const loss::LossInput input = with_vectors(fixed, vectors, batch);
+    if (batch.rows > 1) outcome.query_cosine = mean_cosine(input.queries);
+    return loss.forward(input);
   };
   loss::LossOutput out;
   if (chunk == 0 || chunk >= texts) {
@@ -146,7 +162,6 @@ StepOutcome leave_gradients(nn::TextModel& model, const data::TrainBatch& batch,
     };
     out = loss::grad_cache((texts + chunk - 1) / chunk, encode, loss_of);
   }
-  StepOutcome outcome;
   outcome.loss = out.loss.detach().to(at::kDouble).item<double>();
   outcome.negatives_per_query = out.negatives_per_query;
   outcome.solved = out.solved;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "data/loader.h"
 #include "loss/loss.h"
@@ -11,6 +12,7 @@
 #include "train/distributed.h"
 #include "train/ewc.h"
 #include "train/objectives/objective.h"
+#include "train/teacher.h"
 
 namespace akin::train {
 
@@ -20,12 +22,14 @@ struct StepOptions {
   size_t grad_cache = 0;   // texts whose activations are kept at a time; 0: all
   Ewc* ewc = nullptr;      // adds its penalty to the loss
   Group* group = nullptr;  // processes that share the batch; null: this one alone
+  TeacherAnswer teacher;   // to the whole batch
 };
 
 struct StepOutcome {
   double loss = 0;     // with the penalty
   double penalty = 0;  // of [ewc]
   double gradient_norm = 0, negatives_per_query = 0, solved = -1;
+  std::optional<double> query_cosine;   // mean over the pairs of different queries of the batch
   std::map<std::string, double> parts;  // of a pre-training loss
 };
 

@@ -203,6 +203,54 @@ TEST(Train, StaticModelsLearnAndResume) {
   EXPECT_NE(other.err.find("learning-rate"), std::string::npos) << other.err;
 }
 
+// A new student of a model that was trained before gives its vectors, and its ranking.
+TEST(Train, StudentsLearnFromATeacher) {
+  const TemporaryFolder folder;
+  write_data(folder);
+  folder.write("recipe.toml", kStatic);
+  ASSERT_EQ(run(command(folder, "recipe.toml", "teacher")).code, 0);
+  const auto taught = [&](const std::string& loss, const std::string& records) {
+    folder.write("student.toml", std::string(kStatic).substr(0, std::string(kStatic).find("[[")) +
+                                     "[teacher]\nmodel = \"" + folder.file("teacher/model") +
+                                     "\"\n[[source]]\npath = \"" + records +
+                                     "\"\nnegatives = 1\nloss = \"" + loss + "\"\n");
+    auto words = command(folder, "student.toml", "student_" + loss);
+    words.insert(words.end(), {"--set", "train.seed=9", "--set", "train.steps=200"});
+    const auto result = run(words);
+    EXPECT_EQ(result.code, 0) << result.err;
+    std::istringstream log(read(folder.path() / ("student_" + loss) / "log.jsonl"));
+    std::vector<double> losses;
+    for (std::string line; std::getline(log, line);) losses.push_back(json::parse(line)["loss"]);
+    return losses;
+  };
+  const auto vectors = taught("vector_distill", "triplets.jsonl");
+  ASSERT_GT(vectors.size(), 1U);
+  EXPECT_LT(vectors.back(), 0.1 * vectors.front());
+  const auto scores = taught("kl_distill", "triplets.jsonl");
+  ASSERT_GT(scores.size(), 1U);
+  EXPECT_LT(scores.back(), 0.2 * scores.front());
+}
+
+// Every text the same vector: the loss stays finite, so only this is said.
+TEST(Train, AModelThatCollapsesIsCalledOut) {
+  const TemporaryFolder folder;
+  write_data(folder);
+  std::string same;
+  for (int i = 0; i < 64; ++i) {
+    same += json{{"query", "the river"}, {"positive", "the river"}}.dump() + "\n";
+  }
+  folder.write("same.jsonl", same);
+  folder.write("recipe.toml", std::string(kStatic).substr(0, std::string(kStatic).find("[[")) +
+                                  "[[source]]\npath = \"same.jsonl\"\ndistinct = false\n");
+  auto words = command(folder, "recipe.toml", "run");
+  words.insert(words.end(), {"--set", "loss.mask_duplicates=false"});
+  const auto collapsed = run(words);
+  EXPECT_NE(collapsed.err.find("collapsed"), std::string::npos) << collapsed.err;
+  folder.write("recipe.toml", kStatic);
+  const auto sound = run(command(folder, "recipe.toml", "sound"));
+  EXPECT_EQ(sound.err.find("collapsed"), std::string::npos) << sound.err;
+}
+
 TEST(Train, NamesWhatIsWrong) {
   const TemporaryFolder folder;
   write_data(folder);
@@ -217,6 +265,8 @@ TEST(Train, NamesWhatIsWrong) {
   };
   const std::string recipe = kStatic;
   EXPECT_NE(error(recipe, {"--set", "source.pairs.loss.name=cosent"}).find("needs a label"),
+            std::string::npos);
+  EXPECT_NE(error(recipe, {"--set", "source.pairs.loss.name=vector_mse"}).find("[teacher]"),
             std::string::npos);
   EXPECT_NE(error(recipe, {"--set", "loss.name=infonse"}).find("infonce"), std::string::npos);
   EXPECT_NE(error(recipe, {"--set", "train.batch=1"}).find("nothing to tell apart"),

@@ -1,7 +1,6 @@
 #include "cli/train/device_encoder.h"
 
 #include "base/error.h"
-#include "core/pooling_words.h"
 #include "nn/text_model.h"
 
 namespace akin::cli {
@@ -27,8 +26,7 @@ std::unique_ptr<Encoder> make_device_encoder(const ModelOptions& options) {
   model.device = on_cpu ? "cpu" : options.device;
   model.stack = nn::StackKind::torch;
   model.threads = options.threads;
-  model::LoadOptions load;
-  if (!options.pooling.empty()) load.pooling = pooling_from_words(options.pooling, "--pooling");
+  const model::LoadOptions load = load_options(options);
   std::shared_ptr<nn::TextModel> opened =
       nn::TextModel::open(resolve_model_folder(options.model), model, load);
   return nn::make_torch_encoder(std::move(opened), on_cpu ? kCpuTokens : kGpuTokens,

@@ -74,9 +74,33 @@ void resolve_paths(train::Recipe& recipe, const fs::path& recipe_folder, const f
   need(recipe.model.tokenizer, "model.tokenizer");
   need(recipe.evaluate.tasks_file, "evaluate.tasks_file");
   need(recipe.pretrain.segmenter, "pretrain.segmenter");
-  for (std::string* model : {&recipe.model.open, &recipe.model.embeddings_from}) {
+  for (std::string* model :
+       {&recipe.model.open, &recipe.model.embeddings_from, &recipe.teacher.model}) {
     if (!find(*model)) *model = resolve_model_folder(*model).string();
   }
+}
+
+train::TeacherModel open_teacher(const train::Recipe& recipe, Context& context) {
+  const train::TeacherTable& table = recipe.teacher;
+  train::TeacherModel out;
+  if (table.model.empty()) return out;
+  ModelOptions options;
+  options.model = table.model;
+  options.pooling = table.pooling;
+  options.dtype = table.dtype;
+  options.max_tokens = table.max_tokens;
+  options.threads = recipe.train.threads;
+  out.encoder = load_encoder(options);
+  EncodeFlags flags;
+  flags.truncate = Truncate::right;
+  flags.dims = table.dims;
+  flags.normalize = false;  // vector_mse: lengths count
+  flags.prompt = table.query_prompt;
+  out.query = encode_options(flags, Side::query, out.encoder->info(), context);
+  flags.prompt = table.document_prompt;
+  out.document = encode_options(flags, Side::document, out.encoder->info(), context);
+  out.temperature = table.temperature;
+  return out;
 }
 
 std::string duration(double seconds) {
@@ -194,6 +218,7 @@ int run_training(const TrainOptions& options, Context& context) {
     throw_error(ErrorKind::usage, "--out", "no folder for the run; give --out DIR");
   }
   session.out = options.out;
+  session.teacher = open_teacher(session.recipe, context);
   session.launch = train::read_launch();
   if (session.launch.rank > 0) {  // what process 0 writes and says is enough
     train::run_session(session, {});

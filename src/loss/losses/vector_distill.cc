@@ -2,10 +2,11 @@
 //
 // Computes  mean over texts of 1 - cos(student, teacher); queries, and documents where both sides
 //           have them. Half the squared distance of the unit vectors.
-// Data      texts with a teacher's vector each, of the student's width.
+// Data      texts with a teacher's vector each, no wider than the student's; of a wider student its
+//           first dims are compared.
 // Options   none. Matryoshka cuts the teacher's vectors with the student's.
 // Returns   scalar [].
-// Errors    usage: no teacher vectors, or of another width.
+// Errors    usage: no teacher vectors, or wider ones than the student's.
 // Source    arXiv:2509.12539; cosine distance as arXiv:2602.15547, stage 1.
 // See also  vector_mse.cc (lengths, too), kl_distill.cc (scores).
 #include "loss/check.h"

@@ -2,10 +2,11 @@
 //
 // Computes  mean over texts and dims of (student - teacher)^2; queries, and documents where both
 //           sides have them.
-// Data      texts with a teacher's vector each, of the student's width.
+// Data      texts with a teacher's vector each, no wider than the student's; of a wider student its
+//           first dims are compared.
 // Options   none. Matryoshka cuts the teacher's vectors with the student's.
 // Returns   scalar [].
-// Errors    usage: no teacher vectors, or of another width.
+// Errors    usage: no teacher vectors, or wider ones than the student's.
 // Source    arXiv:2004.09813 eq. 1.
 // See also  vector_distill.cc (directions only).
 #include "loss/check.h"
