@@ -79,7 +79,9 @@ class Links : public hnswlib::HierarchicalNSW<float> {
   void set_level(size_t row, size_t level) {
     linkLists_[row] = nullptr;
     if (level > 0) {
-      linkLists_[row] = static_cast<char*>(std::calloc(level, size_links_per_element_));
+      // hnswlib reads, and does not use, the one number behind the last list.
+      linkLists_[row] =
+          static_cast<char*>(std::calloc(1, level * size_links_per_element_ + sizeof(uint32_t)));
       if (linkLists_[row] == nullptr) throw std::bad_alloc();
     }
     element_levels_[row] = static_cast<int>(level);

@@ -126,7 +126,7 @@ FolderIndex::FolderIndex(fs::path folder, std::unique_ptr<WriteLock> lock)
 }
 
 void FolderIndex::open_writer(std::unique_ptr<WriteLock> lock) {
-  writer_.emplace();
+  writer_.emplace(Writer{});
   writer_->lock = std::move(lock);
   writer_->store = std::make_unique<DocumentStore>(folder_, true);
   spec_ = writer_->store->spec();

@@ -42,6 +42,7 @@ TEST(DialectPrint, Base64IsLittleEndianF32) {
   Rng rng(2);
   for (size_t count : {0, 1, 2, 3, 4, 5, 64, 257}) {
     std::vector<float> x;
+    x.reserve(count + 1);  // memcmp takes no null pointer, even for no bytes
     for (size_t i = 0; i < count; ++i) x.push_back(static_cast<float>(rng.normal()));
     const std::string out = printed(x, VectorForm::base64);
     EXPECT_LE(out.size(), vector_bytes(count, VectorForm::base64));
