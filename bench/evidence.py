@@ -8,6 +8,7 @@ Not a test: it needs the shared data folder and minutes to an hour of two cores.
   bench/evidence.py negation --akin build/src/akin --data DATA --work /tmp/evidence --model TRANSFORMER
   bench/evidence.py failure-cases --akin build/src/akin --data DATA --work /tmp/evidence [--model TRANSFORMER]
   bench/evidence.py pretraining --akin build/src/akin --data DATA --work /tmp/evidence --seeds 1 2
+  bench/evidence.py needle   --akin build/src/akin --data DATA --work /tmp/evidence --model TRANSFORMER --seeds 1
   bench/evidence.py adapters --akin build/src/akin --data DATA --work /tmp/evidence --model TRANSFORMER
 
 cleaning: a static model from scratch on all pairs against the same on what `akin prep` leaves, the same
@@ -22,6 +23,9 @@ adapters: the five task adapters of recipes/jina-v3-adapters.toml over a frozen 
 for all tasks, and against one adapter for both sides of retrieval, each with the same sources and steps.
 failure-cases: a static model of pairs (or --model) continued on those pairs alone, with the rows of the
 failure cases without their negatives, with those of one case, and with all; scored on held-out rows.
+needle: a transformer with a table of 512 positions, before and after a length extension: rotary positions in
+place of the table, then pairs and texts of up to 4096 tokens with one sentence to find; needle tests of 512
+to 8192 tokens, with another rotary base, too.
 Every row is the mean over --seeds, with the spread (largest minus smallest).
 """
 import argparse
@@ -351,10 +355,67 @@ def failure_cases(lab):
           | {"STSBenchmark, STSB": side[:2], "SciFact, CMRC2018": side[2:]})
 
 
+LENGTHS = [512, 1024, 2048, 4096, 8192]
+NAMES = ["Marek", "Ilse", "Tomas", "Ruth", "Pavel", "Lena", "Otto", "Clara", "Henrik", "Maud", "Jules", "Edda", "Piet", "Nora", "Emil"]
+SURNAMES = ["Weber", "Lind", "Costa", "Meyer", "Berg", "Sato", "Roux", "Holm", "Varga", "Klein", "Moss", "Adler", "Blom", "Conti"]
+TOWNS = ["Oslo", "Ghent", "Cadiz", "Bern", "Lyon", "Siena", "Gdansk", "Cork", "Odense", "Graz", "Bilbao", "Tartu"]
+DEEDS = ["repair a church organ", "grow white roses", "swim across the lake", "teach a parrot to sing", "build a stone wall",
+         "cook for the whole street", "draw a map of the caves", "win a game of chess", "plant forty oaks", "write a short opera"]
+
+
+def needle_rows(filler, count, most_words, seed):
+    draw = random.Random(seed)
+    for number in range(count):
+        name, town = f"{draw.choice(NAMES)} {draw.choice(SURNAMES)} {number % 97}", draw.choice(TOWNS)
+        needle = f"The best thing that {name} ever did in {town} was to {draw.choice(DEEDS)}."
+        wanted, parts, words = int(48 * (most_words / 48) ** draw.random()), [], 15
+        while words < wanted:
+            parts.append(draw.choice(filler))
+            words += parts[-1].count(" ") + 1
+        parts.insert(draw.randrange(len(parts) + 1), needle)
+        yield {"query": f"What was the best thing that {name} did in {town}?", "pos": " ".join(parts)}
+
+
+def needle_scores(lab, name, model, haystack, *more):
+    tasks = lab.path("needle", "tasks.toml")
+    splits = ", ".join(f'"test_{length}"' for length in LENGTHS)
+    with open(tasks, "w", encoding="utf-8") as file:
+        file.write(f'[[task]]\nname = "Needle"\ntype = "LongContext"\ngenerate = "needle"\ndataset = "needle"\ndocuments = 60\n'
+                   f'queries = 60\nsplits = [{splits}]\nfiles = {{ haystack = "{os.path.basename(haystack)}" }}\n')
+    out = lab.path("eval", name)
+    lab.call("eval", "--model", model, "--tasks-file", tasks, "--data", os.path.dirname(os.path.dirname(haystack)), "--tasks",
+             "Needle", "--out", out, "--quiet", "--no-cache", "--dtype", "int8", *more)
+    for path in glob.glob(os.path.join(out, "results", "**", "Needle.json"), recursive=True):
+        with open(path, encoding="utf-8") as file:
+            scores = json.load(file)["scores"]
+        return {str(length): 100 * scores[f"test_{length}"][0]["ndcg_at_1"] for length in LENGTHS}
+    sys.exit(f"no result in {out}")
+
+
+def needle(lab):
+    texts = [row["text"] for row in rows_of(os.path.join(lab.options.data, "pretrain_text_en/train.jsonl.gz"))]
+    texts = [text for text in texts if 8 <= text.count(" ") <= 60]
+    filler, held_out = texts[::2], texts[1:4000:2]
+    haystack = write_rows(lab.path("needle", "haystack.jsonl"), ({"text": text} for text in held_out))
+    long = write_rows(lab.path("needle", "long.jsonl"), needle_rows(filler, 4000, 1500, 2))
+    pairs = "".join(source(paths, max_document_tokens=512) for paths in (
+        ["wikipedia_en/abstract.jsonl.gz", "wikipedia_en/section.jsonl.gz"], ["paper_title_abstract_en/train.jsonl.gz"]))
+    rows = {"before": [needle_scores(lab, "needle/before", lab.options.model, haystack)]}
+    for seed in lab.options.seeds:
+        recipe = (f'[model]\nopen = "{os.path.abspath(lab.options.model)}"\nposition = "rotary"\nmax_tokens = 8192\ndropout = 0\n'
+                  f'attention_dropout = 0\nprecision = "bf16"\n[train]\nsteps = {lab.options.tune_steps}\nbatch = 64\nseed = {seed}\n'
+                  'learning_rate = 2e-4\n[loss]\nname = "infonce"\ntemperature = 0.05\n[mixture]\nalpha = 0.5\n')
+        after = lab.train(f"needle/after-{seed}", recipe + pairs + source(long, batch=8, weight=3, max_document_tokens=4096))
+        for name, more in (("after", []), ("after, base 20,000", ["--rope-base", "20000"])):
+            run = f"needle/{seed}-{name.replace(' ', '_').replace(',', '')}"
+            rows.setdefault(name, []).append(needle_scores(lab, run, after, haystack, *more))
+    table(rows, {str(length): [str(length)] for length in LENGTHS})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     effects = {"cleaning": cleaning, "cosent": cosent, "negation": negation,
-               "pretraining": pretraining, "adapters": adapters, "failure-cases": failure_cases}
+               "pretraining": pretraining, "adapters": adapters, "failure-cases": failure_cases, "needle": needle}
     parser.add_argument("effect", choices=effects)
     parser.add_argument("--akin", required=True)
     parser.add_argument("--data", required=True)
@@ -362,7 +423,7 @@ def main():
     parser.add_argument("--tokenizer", default="models/static-en-zh-256")
     parser.add_argument("--tasks", default="bench/tasks/shared_sets.toml")
     parser.add_argument("--pool", type=int, default=1000, help="cleaning: passages that stand against a positive")
-    parser.add_argument("--model", help="negation, adapters: the transformer to continue")
+    parser.add_argument("--model", help="negation, adapters, needle: the transformer to continue")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--tune-steps", type=int, default=150)
     parser.add_argument("--pretrain-steps", type=int, default=1500)
