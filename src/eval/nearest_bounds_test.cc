@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "base/rng.h"
+#include "base/test_mat.h"
 #include "base/threads.h"
 #include "eval/mini_batch_kmeans.h"
 #include "kernels/cpu.h"
@@ -16,13 +16,6 @@ namespace akin::eval {
 namespace {
 
 using dense::BoundedCentres;
-
-Mat<float> noise(size_t rows, size_t dims, uint64_t seed) {
-  Mat<float> out(rows, dims);
-  Rng rng(seed);
-  for (size_t i = 0; i < rows * dims; ++i) out.data()[i] = static_cast<float>(rng.normal());
-  return out;
-}
 
 // Both kinds of packed centres.
 struct Both {
@@ -64,8 +57,8 @@ TEST(BoundedCentres, LabelsAreThoseOfAllProducts) {
   if (!BoundedCentres::available(64, 64)) GTEST_SKIP() << "no tile unit";
   for (const size_t dims : {33, 64, 300, 513}) {
     for (const size_t count : {2, 16, 37, 100}) {
-      const Mat<float> x = noise(131, dims, dims);
-      Mat<float> centres = noise(count, dims, count);
+      const Mat<float> x = random_mat(131, dims, dims);
+      Mat<float> centres = random_mat(count, dims, count);
       expect_same_labels(x, centres);
       for (size_t c = 0; c < count; ++c) {  // alike but for the last bits, and some twice
         for (size_t k = 0; k < dims; ++k) {
@@ -79,7 +72,7 @@ TEST(BoundedCentres, LabelsAreThoseOfAllProducts) {
 
 TEST(BoundedCentres, LabelsOfRowsThatProveNothing) {
   if (!BoundedCentres::available(64, 64)) GTEST_SKIP() << "no tile unit";
-  Mat<float> x = noise(40, 50, 1), centres = noise(20, 50, 2);
+  Mat<float> x = random_mat(40, 50, 1), centres = random_mat(20, 50, 2);
   for (size_t k = 0; k < 50; ++k) {
     x(3, k) = 0;
     x(4, k) *= 1e-30F;
@@ -93,7 +86,7 @@ TEST(BoundedCentres, LabelsOfRowsThatProveNothing) {
 }
 
 TEST(NearestParts, EqualLoopsOnEveryInstructionSet) {
-  const Mat<float> rows = noise(37, 45, 3);
+  const Mat<float> rows = random_mat(37, 45, 3);
   for (const kernels::Isa isa : kernels::usable_isas()) {
     kernels::set_isa(isa);
     std::vector<float> got(37);
@@ -126,7 +119,7 @@ TEST(NearestParts, EqualLoopsOnEveryInstructionSet) {
 TEST(MiniBatchKMeans, SameWhicheverWayCentresAreFound) {
   ThreadPool pool(2);
   for (const size_t clusters : {3, 40}) {
-    Mat<float> x = noise(2000, 96, clusters);
+    Mat<float> x = random_mat(2000, 96, clusters);
     for (size_t r = 0; r < x.rows(); ++r) x(r, r % clusters) += 4;
     std::copy_n(x.row(0), 96, x.row(1));
     for (const KMeansRegime regime : {KMeansRegime::randint, KMeansRegime::choice_centre}) {

@@ -13,6 +13,7 @@
 #include <numeric>
 
 #include "base/rng.h"
+#include "base/test_mat.h"
 #include "index/flat.h"
 #include "kernels/cpu.h"
 
@@ -20,13 +21,6 @@ namespace akin::index {
 namespace {
 
 using kernels::Isa;
-
-Mat<float> noise(size_t rows, size_t dims, uint64_t seed) {
-  Mat<float> out(rows, dims);
-  Rng rng(seed);
-  for (size_t i = 0; i < rows * dims; ++i) out.data()[i] = static_cast<float>(rng.normal());
-  return out;
-}
 
 void scale(Mat<float>& m, size_t row, float factor) {
   for (size_t d = 0; d < m.cols(); ++d) m(row, d) *= factor;
@@ -66,7 +60,7 @@ void expect_same(const Mat<float>& queries, const Mat<float>& docs, size_t k, si
 
 TEST(FlatBounds, SameForNoiseOfAllSizes) {
   for (const size_t dims : {32, 65, 200}) {
-    const Mat<float> queries = noise(97, dims, 1), docs = noise(9000, dims, 2);
+    const Mat<float> queries = random_mat(97, dims, 1), docs = random_mat(9000, dims, 2);
     for (const size_t k : {1, 10, 300, 1000}) {
       expect_same(queries, docs, k, docs.rows());
       expect_same(queries, docs, k, 2500);
@@ -75,7 +69,7 @@ TEST(FlatBounds, SameForNoiseOfAllSizes) {
 }
 
 TEST(FlatBounds, SameWithTiesAndRanks) {
-  Mat<float> queries = noise(70, 48, 3), docs = noise(8000, 48, 4);
+  Mat<float> queries = random_mat(70, 48, 3), docs = random_mat(8000, 48, 4);
   std::vector<uint32_t> ranks(docs.rows());
   std::iota(ranks.begin(), ranks.end(), 0U);
   std::reverse(ranks.begin(), ranks.end());
@@ -95,15 +89,15 @@ TEST(FlatBounds, SameWithTiesAndRanks) {
 }
 
 TEST(FlatBounds, SameForVectorsThatDoNotHelp) {
-  const Mat<float> queries = noise(64, 40, 5);
-  Mat<float> docs = noise(7000, 40, 6);
+  const Mat<float> queries = random_mat(64, 40, 5);
+  Mat<float> docs = random_mat(7000, 40, 6);
   for (size_t r = 0; r < docs.rows(); ++r) {  // nearly one direction
     for (size_t d = 0; d < 40; ++d) docs(r, d) = 1 + 1e-4F * docs(r, d);
   }
   expect_same(queries, docs, 20, 7000);
   for (size_t r = 0; r < docs.rows(); ++r) std::copy_n(docs.row(0), 40, docs.row(r));
   expect_same(queries, docs, 20, 3500);
-  docs = noise(7000, 40, 7);
+  docs = random_mat(7000, 40, 7);
   for (size_t r = 0; r < docs.rows(); ++r) {
     scale(docs, r, r % 100 == 3 ? 50.0F : 1e-3F * static_cast<float>(r % 7));  // zero among them
   }
@@ -112,7 +106,7 @@ TEST(FlatBounds, SameForVectorsThatDoNotHelp) {
   expect_same(queries, docs, 50, 7000);
   scale(docs, 12, 1e15F);
   expect_same(queries, docs, 50, 2000);
-  Mat<float> wild = noise(64, 40, 5);
+  Mat<float> wild = random_mat(64, 40, 5);
   scale(wild, 9, 1e14F);
   expect_same(wild, docs, 50, 7000);
 }
@@ -120,8 +114,8 @@ TEST(FlatBounds, SameForVectorsThatDoNotHelp) {
 TEST(FlatBounds, LeavesAloneWhatItCannotRuleOut) {
   if (!BoundedSearch::available(64, 40)) GTEST_SKIP() << "no tile unit";
   ThreadPool pool(2);
-  const Mat<float> queries = noise(300, 40, 5);
-  Mat<float> docs = noise(7000, 40, 6);
+  const Mat<float> queries = random_mat(300, 40, 5);
+  Mat<float> docs = random_mat(7000, 40, 6);
   BoundedSearch search(queries.view(), 20, pool);
   BestKeys best(300, 20);
   EXPECT_TRUE(search.promising(7000));
@@ -140,8 +134,8 @@ TEST(FlatBounds, LeavesAloneWhatItCannotRuleOut) {
 
 TEST(FlatBounds, RefusesWhatIsNotFinite) {
   ThreadPool pool(2);
-  const Mat<float> queries = noise(80, 40, 8);
-  Mat<float> docs = noise(5000, 40, 9);
+  const Mat<float> queries = random_mat(80, 40, 8);
+  Mat<float> docs = random_mat(5000, 40, 9);
   docs(4321, 7) = std::numeric_limits<float>::quiet_NaN();
   FlatSearch flat(queries.view(), 5, pool);
   try {
@@ -154,7 +148,7 @@ TEST(FlatBounds, RefusesWhatIsNotFinite) {
 
 TEST(FlatSelect, AppendsAndKeeps) {
   for (const size_t n : {0, 1, 15, 16, 33, 64}) {
-    const Mat<float> scores = noise(1, n + 1, n);
+    const Mat<float> scores = random_mat(1, n + 1, n);
     std::vector<uint32_t> columns(n + kSelectPadding), wanted;
     std::vector<float> kept(n + kSelectPadding), values;
     for (size_t c = 0; c < n; ++c) {

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <vector>
 
-#include "base/rng.h"
+#include "base/test_mat.h"
 #include "kernels/attention.h"
 #include "kernels/cpu.h"
 
@@ -23,13 +23,6 @@ class RowsOnEveryIsa : public testing::TestWithParam<Isa> {
   }
   void TearDown() override { set_isa(detected_isa()); }
 };
-
-Mat<float> random_mat(size_t rows, size_t cols, uint64_t seed, double scale = 1) {
-  Mat<float> m(rows, cols);
-  Rng rng(seed);
-  for (size_t i = 0; i < rows * cols; ++i) m.data()[i] = static_cast<float>(scale * rng.normal());
-  return m;
-}
 
 double bias_at(const AttentionArgs& a, size_t h, size_t i, size_t j) {
   return a.bias == nullptr ? 0.0 : double(a.bias[h * a.bias_stride + a.bias_center + j - i]);

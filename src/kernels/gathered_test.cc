@@ -9,7 +9,7 @@
 #include <cmath>
 #include <vector>
 
-#include "base/rng.h"
+#include "base/test_mat.h"
 #include "kernels/cpu.h"
 #include "kernels/linear.h"
 #include "kernels/rounding.h"
@@ -17,13 +17,6 @@
 
 namespace akin::kernels {
 namespace {
-
-Mat<float> random_mat(size_t rows, size_t cols, uint64_t seed) {
-  Mat<float> m(rows, cols);
-  Rng rng(seed);
-  for (size_t i = 0; i < rows * cols; ++i) m.data()[i] = static_cast<float>(rng.normal());
-  return m;
-}
 
 TEST(GatheredProducts, EqualThePackedProduct) {
   for (const Isa isa : usable_isas()) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "base/test_mat.h"
 #include "kernels/attention_backward.h"
 #include "kernels/cpu.h"
 #include "kernels/dropout.h"
@@ -26,13 +27,6 @@ class GradientsOnEveryIsa : public testing::TestWithParam<Isa> {
   }
   void TearDown() override { set_isa(detected_isa()); }
 };
-
-Mat<float> random_mat(size_t rows, size_t cols, uint64_t seed, double scale = 1) {
-  Mat<float> m(rows, cols);
-  Rng rng(seed);
-  for (size_t i = 0; i < rows * cols; ++i) m.data()[i] = static_cast<float>(scale * rng.normal());
-  return m;
-}
 
 std::vector<double> doubles(const float* x, size_t n) { return {x, x + n}; }
 

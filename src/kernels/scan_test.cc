@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "base/test_mat.h"
 #include "core/tensor.h"
 #include "kernels/cpu.h"
 #include "kernels/elementwise.h"
@@ -30,13 +31,6 @@ class ScanOnEveryIsa : public testing::TestWithParam<Isa> {
   }
   void TearDown() override { set_isa(detected_isa()); }
 };
-
-Mat<float> random_mat(size_t rows, size_t cols, uint64_t seed) {
-  Mat<float> m(rows, cols);
-  Rng rng(seed);
-  for (size_t i = 0; i < rows * cols; ++i) m.data()[i] = static_cast<float>(rng.normal());
-  return m;
-}
 
 // Rows in memory of exactly their size, so that a sanitizer sees a read behind the last.
 struct Stored {

@@ -8,18 +8,11 @@
 #include <cstring>
 #include <vector>
 
-#include "base/rng.h"
+#include "base/test_mat.h"
 #include "kernels/cpu.h"
 
 namespace akin::kernels {
 namespace {
-
-Mat<float> random_mat(size_t rows, size_t cols, uint64_t seed) {
-  Mat<float> m(rows, cols);
-  Rng rng(seed);
-  for (size_t i = 0; i < rows * cols; ++i) m.data()[i] = static_cast<float>(rng.normal());
-  return m;
-}
 
 Mat<float> transposed(const Mat<float>& m) {
   Mat<float> out(m.cols(), m.rows());

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "base/test_mat.h"
 #include "nn/cpu_stack_reference_test.h"
 
 namespace akin::nn {
@@ -119,13 +120,6 @@ TokenBatch random_batch(std::vector<size_t> lengths, uint64_t seed) {
     batch.offsets.push_back(static_cast<uint32_t>(batch.ids.size()));
   }
   return batch;
-}
-
-Mat<float> random_rows(size_t rows, size_t cols, uint64_t seed) {
-  Rng rng(seed);
-  Mat<float> out(rows, cols);
-  for (size_t i = 0; i < rows * cols; ++i) out.data()[i] = static_cast<float>(rng.normal());
-  return out;
 }
 
 struct StackRun {
@@ -327,7 +321,7 @@ TEST_P(StackCase, EqualsDoublePrecision) {
   const reference::Weights weights = random_weights(setup.arch, 1);
   TokenBatch batch = random_batch({6, 1, 11, 4, 3}, 2);
   if (!setup.arch.adapters.empty()) batch.adapters = {1, 0, 0, -1, 1};
-  const Mat<float> d_out = random_rows(batch.tokens(), static_cast<size_t>(setup.arch.hidden), 3);
+  const Mat<float> d_out = random_mat(batch.tokens(), static_cast<size_t>(setup.arch.hidden), 3);
   const StackRun run = run_stack(setup, weights, batch, d_out);
   expect_values(setup, weights, batch, run.out, 1e-5);
   expect_gradients(setup, weights, batch, d_out, run.gradients, 2e-5);
@@ -364,7 +358,7 @@ class StackBytes : public testing::Test {
     std::vector<size_t> lengths;
     for (size_t i = 0; i < 90; ++i) lengths.push_back(1 + i * 7 % 20);
     batch_ = random_batch(lengths, 6);
-    d_out_ = random_rows(batch_.tokens(), 12, 7);
+    d_out_ = random_mat(batch_.tokens(), 12, 7);
   }
   StackRun run(const TestSetup& setup) const { return run_stack(setup, weights_, batch_, d_out_); }
   TestSetup setup_;
@@ -417,7 +411,7 @@ TEST_F(StackBytes, AChunkRepeatsTheMasksOfTheWholeBatch) {
     chunk.offsets.push_back(static_cast<uint32_t>(chunk.ids.size()));
   }
   setup_.first_text = 40;
-  const StackRun part = run_stack(setup_, weights_, chunk, random_rows(chunk.tokens(), 12, 1));
+  const StackRun part = run_stack(setup_, weights_, chunk, random_mat(chunk.tokens(), 12, 1));
   EXPECT_EQ(std::memcmp(part.out.data(), all.out.row(batch_.offsets[40]),
                         chunk.tokens() * 12 * sizeof(float)),
             0);
