@@ -182,10 +182,6 @@ at::Tensor pool_by_operations(const PoolingSpec& spec, const at::Tensor& tokens,
   return parts.size() == 1 ? parts[0] : at::cat(parts, 1);
 }
 
-at::Tensor normalize_rows(const at::Tensor& x) {
-  return x / x.norm(2, {-1}, true).clamp_min(1e-12);
-}
-
 }  // namespace
 
 at::Tensor pool_tokens(const PoolingSpec& spec, const at::Tensor& tokens, const TokenBatch& batch,

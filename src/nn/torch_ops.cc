@@ -47,4 +47,6 @@ at::Tensor linear_rows(const at::Tensor& x, const at::Tensor& weight, const at::
   return at::linear(x.to(at::kBFloat16), weight.to(at::kBFloat16), given(low_bias));
 }
 
+at::Tensor normalize_rows(const at::Tensor& x) { return x / x.norm(2, -1, true).clamp_min(1e-12); }
+
 }  // namespace akin::nn

@@ -17,5 +17,7 @@ at::Tensor activate_rows(const at::Tensor& x, Activation activation);
 // result stays in it.
 at::Tensor linear_rows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                        bool low_precision = false);
+// Rows of length 1; a row of zeros stays one.
+at::Tensor normalize_rows(const at::Tensor& x);
 
 }  // namespace akin::nn

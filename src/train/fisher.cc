@@ -6,14 +6,11 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/rng.h"
+#include "nn/torch_ops.h"
 #include "train/step.h"
 
 namespace akin::train {
 namespace {
-
-at::Tensor unit(const at::Tensor& vectors) {
-  return vectors / vectors.norm(2, -1, true).clamp_min(1e-12);
-}
 
 // [n] true where a candidate's text is not that of the partner, and at the partner itself.
 at::Tensor allowed_for(const std::vector<int64_t>& candidates, size_t partner) {
@@ -48,7 +45,7 @@ void FisherEstimate::add(const data::TrainBatch& batch, double temperature) {
   at::Tensor vectors;
   {
     const at::NoGradGuard no_graph;
-    vectors = unit(model_.embed(batch.texts, {}));
+    vectors = nn::normalize_rows(model_.embed(batch.texts, {}));
   }
   const auto rows = static_cast<int64_t>(batch.rows);
   const at::Tensor queries = vectors.narrow(0, 0, rows),
@@ -69,7 +66,7 @@ void FisherEstimate::add(const data::TrainBatch& batch, double temperature) {
 void FisherEstimate::add_text(const TokenBatch& text, const at::Tensor& candidates,
                               const at::Tensor& allowed, int64_t partner, double temperature) {
   // train: with a graph; seed 0: no dropout.
-  const at::Tensor vector = unit(model_.embed(text, {true, 0, 0}))[0];
+  const at::Tensor vector = nn::normalize_rows(model_.embed(text, {true, 0, 0}))[0];
   const at::Tensor logits = (at::matmul(candidates, vector) / temperature)
                                 .masked_fill(allowed.logical_not().to(vector.device()), -INFINITY);
   if (labels_ == FisherLabels::sampled)

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "loss/grad_cache.h"
+#include "nn/torch_ops.h"
 #include "train/distributed_step.h"
 
 namespace akin::train {
@@ -58,8 +59,7 @@ loss::LossInput with_vectors(loss::LossInput in, const at::Tensor& vectors,
 // vectors u of B queries, (B |mean u|^2 - 1) / (B - 1). queries: [B, E].
 double mean_cosine(const at::Tensor& queries) {
   const auto rows = static_cast<double>(queries.size(0));
-  const at::Tensor vectors = queries.detach().to(at::kFloat);
-  const at::Tensor mean = (vectors / vectors.norm(2, 1, true).clamp_min(1e-12)).mean(0);
+  const at::Tensor mean = nn::normalize_rows(queries.detach().to(at::kFloat)).mean(0);
   return (rows * mean.dot(mean).item<double>() - 1) / (rows - 1);
 }
 

@@ -3,6 +3,8 @@
 #include <string_view>
 #include <vector>
 
+#include "nn/torch_ops.h"
+
 namespace akin::train {
 namespace {
 
@@ -18,17 +20,14 @@ at::Tensor encode(const TeacherModel& teacher, const Texts& texts, const EncodeO
   return out;
 }
 
-at::Tensor normalized(const at::Tensor& rows) {
-  return rows / rows.norm(2, -1, true).clamp_min(1e-12);
-}
-
 // Cosines of each query with its positive, then with its own negatives. [B, 1 + M]
 at::Tensor own_cosines(const at::Tensor& queries, const at::Tensor& documents,
                        const at::Tensor& negatives) {
   const int64_t rows = queries.size(0), dims = queries.size(1);
   const at::Tensor candidates =
       at::cat({documents.unsqueeze(1), negatives.view({rows, -1, dims})}, 1);
-  return at::bmm(normalized(candidates), normalized(queries).unsqueeze(2)).squeeze(2);
+  return at::bmm(nn::normalize_rows(candidates), nn::normalize_rows(queries).unsqueeze(2))
+      .squeeze(2);
 }
 
 }  // namespace
