@@ -167,6 +167,18 @@ EncodeOptions encode_options(const EncodeFlags& flags, Side side, const EncoderI
   return out;
 }
 
+SideOptions side_options(EncodeFlags flags, const std::optional<std::string>& query_prompt,
+                         const std::optional<std::string>& document_prompt, const EncoderInfo& info,
+                         Context& context) {
+  flags.truncate = Truncate::right;
+  SideOptions out;
+  flags.prompt = query_prompt;
+  out.query = encode_options(flags, Side::query, info, context);
+  flags.prompt = document_prompt;
+  out.document = encode_options(flags, Side::document, info, context);
+  return out;
+}
+
 InputReader::InputReader(std::vector<std::string> files, const InputOptions& options,
                          const Context& context)
     : options_(options) {

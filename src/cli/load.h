@@ -108,6 +108,15 @@ void set_device_encoder_maker(DeviceEncoderMaker maker);
 EncodeOptions encode_options(const EncodeFlags& flags, Side side, const EncoderInfo& info,
                              Context& context);
 
+// How a model reads the two sides of pairs: longer texts are cut at the right, a prompt that is not
+// given is the model's own for that side. `flags`: what else both sides share.
+struct SideOptions {
+  EncodeOptions query, document;
+};
+SideOptions side_options(EncodeFlags flags, const std::optional<std::string>& query_prompt,
+                         const std::optional<std::string>& document_prompt, const EncoderInfo& info,
+                         Context& context);
+
 // One text of the input with its place.
 struct InputText {
   std::string text;

@@ -238,13 +238,11 @@ LoadedModel open_model(const ModelOptions& model, const std::optional<std::strin
   LoadedModel out;
   out.encoder = load_encoder(model);
   EncodeFlags flags;
-  flags.truncate = Truncate::right;
   flags.dims = dims;
   flags.normalize = out.encoder->info().similarity != "dot";
-  flags.prompt = query;
-  out.model.query = encode_options(flags, Side::query, out.encoder->info(), context);
-  flags.prompt = document;
-  out.model.document = encode_options(flags, Side::document, out.encoder->info(), context);
+  auto sides = side_options(flags, query, document, out.encoder->info(), context);
+  out.model.query = std::move(sides.query);
+  out.model.document = std::move(sides.document);
   out.model.encoder = out.encoder.get();
   return out;
 }

@@ -227,13 +227,10 @@ std::unique_ptr<Encoder> open_encoder(PrepOptions& options, Context& context) {
   if (options.model.model.empty()) return nullptr;
   options.model.threads = options.threads;
   auto encoder = load_encoder(options.model);
-  EncodeFlags flags;
-  flags.truncate = Truncate::right;
-  flags.prompt = options.query_prompt;
-  options.filter.query_encoding = encode_options(flags, Side::query, encoder->info(), context);
-  flags.prompt = options.document_prompt;
-  options.filter.document_encoding =
-      encode_options(flags, Side::document, encoder->info(), context);
+  auto sides =
+      side_options({}, options.query_prompt, options.document_prompt, encoder->info(), context);
+  options.filter.query_encoding = std::move(sides.query);
+  options.filter.document_encoding = std::move(sides.document);
   options.filter.encoder = encoder.get();
   return encoder;
 }

@@ -92,13 +92,12 @@ train::TeacherModel open_teacher(const train::Recipe& recipe, Context& context) 
   options.threads = recipe.train.threads;
   out.encoder = load_encoder(options);
   EncodeFlags flags;
-  flags.truncate = Truncate::right;
   flags.dims = table.dims;
   flags.normalize = false;  // vector_mse: lengths count
-  flags.prompt = table.query_prompt;
-  out.query = encode_options(flags, Side::query, out.encoder->info(), context);
-  flags.prompt = table.document_prompt;
-  out.document = encode_options(flags, Side::document, out.encoder->info(), context);
+  auto sides =
+      side_options(flags, table.query_prompt, table.document_prompt, out.encoder->info(), context);
+  out.query = std::move(sides.query);
+  out.document = std::move(sides.document);
   out.temperature = table.temperature;
   return out;
 }
