@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "core/precision_choices.h"
 
 namespace akin {
 
@@ -51,7 +52,7 @@ int32_t resolve_task(const EncoderInfo& info, std::string_view task) {
 }
 
 std::string_view precision_name(Precision precision) {
-  return precision == Precision::f32 ? "f32" : "int8";
+  return choices(precision)[static_cast<size_t>(precision)];
 }
 
 }  // namespace akin

@@ -191,16 +191,17 @@ void apply_setting(Recipe& recipe, const std::string& setting) {
     throw_error(ErrorKind::usage, "--set", "the recipe has no source {}", quote(table.substr(7)));
   }
   bool found = false;
-  each_table(recipe, [&](const char* known, const std::vector<OptionField>& fields) {
-    if (table != known) return;
+  std::vector<std::string_view> known;
+  each_table(recipe, [&](const char* name, const std::vector<OptionField>& fields) {
+    known.emplace_back(name);
+    if (table != name) return;
     found = true;
     apply_to(fields, table, key, value, setting);
   });
   if (!found) {
     throw_error(ErrorKind::usage, "--set",
-                "{} is not a table of a recipe; they are model, train, loss, matryoshka, mixture, "
-                "evaluate, save, adapters, ewc, teacher, pretrain and source.NAME",
-                quote(table));
+                "{} is not a table of a recipe; they are {} and source.NAME", quote(table),
+                fmt::join(known, ", "));
   }
 }
 
