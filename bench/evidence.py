@@ -94,7 +94,7 @@ class Lab:
     def scores(self, name, model, tasks, file=None, data=None):
         out = self.path("eval", name)
         self.call("eval", "--model", model, "--tasks-file", file or self.options.tasks, "--data", data or self.options.data,
-                  "--tasks", ",".join(tasks), "--out", out, "--quiet", "--no-cache")
+                  "--tasks", ",".join(tasks), "--out", out, "--quiet", "--no-cache", "--dtype", self.options.dtype)
         found = {}
         for path in glob.glob(os.path.join(out, "results", "**", "*.json"), recursive=True):
             with open(path, encoding="utf-8") as file:
@@ -428,6 +428,7 @@ def main():
     parser.add_argument("--tune-steps", type=int, default=150)
     parser.add_argument("--pretrain-steps", type=int, default=1500)
     parser.add_argument("--adapter-steps", type=int, default=600)
+    parser.add_argument("--dtype", default="f32", choices=["f32", "int8"], help="of the evaluations")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     options = parser.parse_args()
     if not os.path.isdir(options.data):

@@ -123,8 +123,12 @@ def planted(args):
 def recipe(args, arm, seed):
     kind = "mined" if arm == "inbatch" else arm
     model = os.path.abspath(args.model)
-    start = (f'family = "static_embedding"\ntokenizer = "{model}"\nhidden = 256\ninit_std = 0.02' if args.scratch
-             else f'open = "{model}"')
+    if args.scratch:
+        start = f'family = "static_embedding"\ntokenizer = "{model}"\nhidden = 256\ninit_std = 0.02'
+    elif args.student:
+        start = f'open = "{os.path.abspath(args.student)}"\ndropout = 0\nattention_dropout = 0\nprecision = "bf16"'
+    else:
+        start = f'open = "{model}"'
     out = f"""[model]
 {start}
 [train]
@@ -146,6 +150,7 @@ alpha = 0.5
     for source in SOURCES:
         path = os.path.join(os.path.abspath(args.work), source.replace("/", "-") + f".{kind}.jsonl")
         out += f'[[source]]\npath = "{path}"\n'
+        out += f"max_document_tokens = {args.document_tokens}\n" if args.document_tokens else ""
         out += f"batch = {min(args.batch, 128)}\n" if "cmrc" in source else ""  # 1,000 rows
         out += "" if arm == "inbatch" else "negatives = 1\n"
     return out
@@ -165,7 +170,7 @@ def mine_sources(args):
 
 def evaluate(args, model):
     out = run([args.akin, "eval", "--model", model, "--tasks-file", "bench/tasks/shared_sets.toml", "--data", args.data,
-               "--tasks", ",".join(TASKS), "--out", os.path.join(args.work, "results"), "--json"])
+               "--tasks", ",".join(TASKS), "--out", os.path.join(args.work, "results"), "--dtype", args.dtype, "--json"])
     return {row["task"]: 100 * row["score"] for row in json.loads(out)["results"]}
 
 
@@ -179,7 +184,7 @@ def show(name, runs):
 def effect(args):
     os.makedirs(args.work, exist_ok=True)
     mine_sources(args)
-    show("start", [evaluate(args, args.model)])
+    show("start", [evaluate(args, args.student or args.model)])
     for arm in args.arms:
         runs = []
         for seed in range(1, args.seeds + 1):
@@ -215,6 +220,9 @@ def main():
             command.add_argument("--learning-rate", type=float, default=1e-3)
             command.add_argument("--temperature", type=float, default=0.02)
             command.add_argument("--scratch", action="store_true", help="a new static model with the tokenizer of --model")
+            command.add_argument("--student", help="a transformer to train in place of --model, which mines")
+            command.add_argument("--document-tokens", type=int, help="cut documents in training")
+            command.add_argument("--dtype", default="f32", choices=["f32", "int8"], help="of the evaluation")
     args = parser.parse_args()
     args.function(args)
 

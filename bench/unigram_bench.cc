@@ -5,7 +5,7 @@
 //
 //   unigram_bench MODEL TEXT...     MODEL is a sentencepiece .model file
 //
-// With AKIN_BENCH_SENTENCEPIECE defined, and linked with -lsentencepiece, the peer runs too, and
+// Where sentencepiece's library is installed (Debian: libsentencepiece-dev) the peer runs too, and
 // the lines whose ids differ are counted (there are a few: sentencepiece adds float32 scores over
 // the whole line, the reference of akin adds float64 scores over each word).
 #include <algorithm>
