@@ -5,7 +5,7 @@ each side to its longest text, and sorts windows of batches by length, as senten
 
     bench/peers/train_torch.py AKIN PAIRS.jsonl VOCAB --layers 4 --hidden 312 --heads 12 --ffn 1200
 
-PAIRS: JSON lines of query and positive. Prints, a line each: pairs/s of both (medians of --turns), their
+VOCAB: a folder with a tokenizer. PAIRS: JSON lines of query and positive. Prints, a line each: pairs/s of both (medians of --turns), their
 ratio, and the mean loss of the first and the last quarter of the steps of both.
 """
 import argparse
