@@ -10,9 +10,10 @@ planted: puts changed copies of real positives among the documents, unlabelled, 
 negatives of their row: without guards, with those of the defaults, without `--together`. --groups takes
 groups of texts that mean the same (rows with `captions`): a query, one labelled positive, and the others
 unlabelled. The price: how many of the ten hardest true negatives of each row are no negatives any more.
-effect: mines each source with guards (mined), without (naive) and at random, trains the model on for each
-of them and with the negatives of the batch alone (inbatch), the same rows and seeds for all, and prints
-held-out scores. One negative a row; batch and temperature are those of the recipe bge-finetune unless said.
+effect: mines each source with guards (mined: any of the window; hardest: its best), without (naive) and
+at random, trains the model on for each of them and with the negatives of the batch alone (inbatch), the
+same rows and seeds for all, and prints held-out scores. One negative a row; batch and temperature are
+those of the recipe bge-finetune unless said. --student trains another model than the one that mines.
 """
 import argparse
 import gzip
@@ -162,6 +163,7 @@ def mine_sources(args):
         common = [args.akin, "mine", os.path.join(args.data, source + ".jsonl.gz"), "--model", args.model,
                   "--negatives", "7", "--format", "pairs", "--skip-bad-rows", "--work", name + ".work"]
         for kind, more in {"mined": ["--sampling", "random", "--short-rows", "fill"],
+                           "hardest": ["--sampling", "top", "--short-rows", "fill"],
                            "naive": ["--sampling", "random", "--short-rows", "fill"] + NO_GUARDS,
                            "random": ["--sampling", "corpus"]}.items():
             if not os.path.exists(f"{name}.{kind}.jsonl"):
@@ -213,7 +215,7 @@ def main():
         else:
             command.add_argument("--data", required=True)
             command.add_argument("--work", required=True)
-            command.add_argument("--arms", nargs="+", default=["inbatch", "random", "mined", "naive"])
+            command.add_argument("--arms", nargs="+", default=["inbatch", "random", "mined", "hardest", "naive"])
             command.add_argument("--seeds", type=int, default=3)
             command.add_argument("--steps", type=int, default=1200)
             command.add_argument("--batch", type=int, default=32)
