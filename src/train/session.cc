@@ -426,9 +426,8 @@ void Session::warn_of_collapse(const StepReport& report) {
   if (collapsed && !collapsed_ && events_.warn) {
     events_.warn(fmt::format(
         "step {}: two queries of a batch have a cosine of {:.4f} on average: every text gets "
-        "nearly the same vector, and a model that has collapsed seldom recovers; start again with "
-        "a "
-        "lower learning rate than {:.2g} or a longer warm-up",
+        "nearly the same vector, and a model that has collapsed seldom recovers; start again "
+        "with a lower learning rate than {:.2g} or a longer warm-up",
         report.step, *report.query_cosine, train.learning_rate));
   }
   collapsed_ = collapsed;
