@@ -91,18 +91,23 @@ class Lab:
     def finished(out):
         return os.path.exists(os.path.join(out, "finished"))
 
-    def scores(self, name, model, tasks, file=None, data=None):
+    def results(self, name, model, tasks, tasks_file, data, *more):
+        """The result files of `akin eval`: {task: content}."""
         out = self.path("eval", name)
-        self.call("eval", "--model", model, "--tasks-file", file or self.options.tasks, "--data", data or self.options.data,
-                  "--tasks", ",".join(tasks), "--out", out, "--quiet", "--no-cache", "--dtype", self.options.dtype)
+        self.call("eval", "--model", model, "--tasks-file", tasks_file, "--data", data, "--tasks", ",".join(tasks), "--out", out,
+                  "--quiet", "--no-cache", "--dtype", self.options.dtype, *more)
         found = {}
         for path in glob.glob(os.path.join(out, "results", "**", "*.json"), recursive=True):
             with open(path, encoding="utf-8") as file:
                 content = json.load(file)
             if content.get("task_name") in tasks:
-                entries = [entry for split in content["scores"].values() for entry in split]
-                found[content["task_name"]] = 100 * statistics.mean(entry["main_score"] for entry in entries)
+                found[content["task_name"]] = content
         return found
+
+    def scores(self, name, model, tasks, file=None, data=None):
+        found = self.results(name, model, tasks, file or self.options.tasks, data or self.options.data)
+        return {task: 100 * statistics.mean(entry["main_score"] for split in content["scores"].values() for entry in split)
+                for task, content in found.items()}
 
 
 def table(rows, groups):
@@ -382,14 +387,9 @@ def needle_scores(lab, name, model, haystack, *more):
     with open(tasks, "w", encoding="utf-8") as file:
         file.write(f'[[task]]\nname = "Needle"\ntype = "LongContext"\ngenerate = "needle"\ndataset = "needle"\ndocuments = 60\n'
                    f'queries = 60\nsplits = [{splits}]\nfiles = {{ haystack = "{os.path.basename(haystack)}" }}\n')
-    out = lab.path("eval", name)
-    lab.call("eval", "--model", model, "--tasks-file", tasks, "--data", os.path.dirname(os.path.dirname(haystack)), "--tasks",
-             "Needle", "--out", out, "--quiet", "--no-cache", "--dtype", "int8", *more)
-    for path in glob.glob(os.path.join(out, "results", "**", "Needle.json"), recursive=True):
-        with open(path, encoding="utf-8") as file:
-            scores = json.load(file)["scores"]
-        return {str(length): 100 * scores[f"test_{length}"][0]["ndcg_at_1"] for length in LENGTHS}
-    sys.exit(f"no result in {out}")
+    found = lab.results(name, model, ["Needle"], tasks, os.path.dirname(os.path.dirname(haystack)), *more)
+    scores = found["Needle"]["scores"]
+    return {str(length): 100 * scores[f"test_{length}"][0]["ndcg_at_1"] for length in LENGTHS}
 
 
 def needle(lab):

@@ -121,8 +121,12 @@ def planted(args):
                [(group[0], text) for group in groups for text in group[2:]])
 
 
+def kind_of(arm):
+    """Whose rows an arm reads; inbatch leaves their negatives out."""
+    return "mined" if arm == "inbatch" else arm
+
+
 def recipe(args, arm, seed):
-    kind = "mined" if arm == "inbatch" else arm
     model = os.path.abspath(args.model)
     if args.scratch:
         start = f'family = "static_embedding"\ntokenizer = "{model}"\nhidden = 256\ninit_std = 0.02'
@@ -149,7 +153,7 @@ temperature = {args.temperature}
 alpha = 0.5
 """
     for source in SOURCES:
-        path = os.path.join(os.path.abspath(args.work), source.replace("/", "-") + f".{kind}.jsonl")
+        path = os.path.join(os.path.abspath(args.work), source.replace("/", "-") + f".{kind_of(arm)}.jsonl")
         out += f'[[source]]\npath = "{path}"\n'
         out += f"max_document_tokens = {args.document_tokens}\n" if args.document_tokens else ""
         out += f"batch = {min(args.batch, 128)}\n" if "cmrc" in source else ""  # 1,000 rows
@@ -158,16 +162,17 @@ alpha = 0.5
 
 
 def mine_sources(args):
+    kinds = {"mined": ["--sampling", "random", "--short-rows", "fill"],
+             "hardest": ["--sampling", "top", "--short-rows", "fill"],
+             "naive": ["--sampling", "random", "--short-rows", "fill"] + NO_GUARDS,
+             "random": ["--sampling", "corpus"]}
     for source in SOURCES:
         name = os.path.join(args.work, source.replace("/", "-"))
         common = [args.akin, "mine", os.path.join(args.data, source + ".jsonl.gz"), "--model", args.model,
                   "--negatives", "7", "--format", "pairs", "--skip-bad-rows", "--work", name + ".work"]
-        for kind, more in {"mined": ["--sampling", "random", "--short-rows", "fill"],
-                           "hardest": ["--sampling", "top", "--short-rows", "fill"],
-                           "naive": ["--sampling", "random", "--short-rows", "fill"] + NO_GUARDS,
-                           "random": ["--sampling", "corpus"]}.items():
+        for kind in dict.fromkeys(map(kind_of, args.arms)):
             if not os.path.exists(f"{name}.{kind}.jsonl"):
-                run(common + more + ["--out", f"{name}.{kind}.jsonl"])
+                run(common + kinds[kind] + ["--out", f"{name}.{kind}.jsonl"])
 
 
 def evaluate(args, model):
