@@ -195,11 +195,7 @@ class C10dGroup final : public Group {
       set(key("place", rank()), fmt::format("{} {}", size(), place()));
       const auto deadline = Clock::now() + wait_;
       for (size_t r = 0; r < size(); ++r) {
-        while (!store_->check({key("place", r)})) {
-          check_interrupted();
-          if (Clock::now() > deadline) refuse_absent();
-          std::this_thread::sleep_for(kLook);
-        }
+        await("place", r, deadline);
         const std::string words = get(key("place", r));
         const size_t space = words.find(' ');
         if (words.substr(0, space) != std::to_string(size())) {
@@ -216,10 +212,19 @@ class C10dGroup final : public Group {
     }
   }
 
-  [[noreturn]] void refuse_absent() {
+  // Until process `r` has left `what` in the store.
+  void await(std::string_view what, size_t r, Clock::time_point deadline) {
+    while (!store_->check({key(what, r)})) {
+      check_interrupted();
+      if (Clock::now() > deadline) refuse_absent(what);
+      std::this_thread::sleep_for(kLook);
+    }
+  }
+
+  [[noreturn]] void refuse_absent(std::string_view what) {
     std::vector<size_t> absent;
     for (size_t r = 0; r < size(); ++r) {
-      if (!store_->check({key("place", r)})) absent.push_back(r);
+      if (!store_->check({key(what, r)})) absent.push_back(r);
     }
     throw_error(ErrorKind::io, fmt::format("process {} of {}", rank(), size()),
                 "after {} s there is still no process {}; start them all, with the same "
@@ -227,6 +232,7 @@ class C10dGroup final : public Group {
                 wait_.count(), fmt::join(absent, ", "));
   }
 
+  // Nobody leaves before all are connected: who ends later is missed in an operation, and named.
   void connect() {
     auto options = c10d::ProcessGroupGloo::Options::create(
         launch_.wait_seconds == 0 ? milliseconds(kStep) : milliseconds(wait_));
@@ -240,10 +246,15 @@ class C10dGroup final : public Group {
     const auto number = static_cast<int>(rank()), count = static_cast<int>(size());
     try {
       gloo_ = c10::make_intrusive<c10d::ProcessGroupGloo>(store_, number, count, options);
+      set(key("connected", rank()), "");
+      const auto deadline = Clock::now() + wait_;
+      for (size_t r = 0; r < size(); ++r) await("connected", r, deadline);
+    } catch (const Error&) {
+      throw;
     } catch (const std::exception& error) {
       throw_error(ErrorKind::io, fmt::format("process {} of {}", rank(), size()),
-                  "the processes met, but cannot connect to each other: {}; GLOO_SOCKET_IFNAME "
-                  "names the network to use",
+                  "the processes met, but could not connect to each other: {}; one of them has "
+                  "ended, or the network is another one (GLOO_SOCKET_IFNAME names it)",
                   first_line(error.what()));
     }
   }
