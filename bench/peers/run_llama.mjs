@@ -8,28 +8,14 @@
 // threads each. Texts go longest first; there is no padding to avoid.
 // What it is not: llama.cpp's own server, which can put several texts into one batch.
 
-import path from 'node:path';
-import fs from 'node:fs';
-import { createRequire } from 'node:module';
-import { getLlama, LlamaLogLevel } from 'node-llama-cpp';
 import * as c from './common.mjs';
+import { about, embed, open } from './llama.mjs';
 
 const opt = c.options({ contexts: '1' });
 const contexts = Number(opt.contexts);
-const require = createRequire(import.meta.url);
-const home = path.dirname(require.resolve('node-llama-cpp'));
-const version = JSON.parse(fs.readFileSync(path.join(home, '..', 'package.json'), 'utf8')).version;
-
 const begin = c.now();
-const llama = await getLlama({
-  gpu: false, build: 'never', progressLogs: false, logLevel: LlamaLogLevel.error,
-  maxThreads: opt.threads,
-});
-const file = path.join(opt.model, opt.precision === 'q8_0' ? 'model-q8_0.gguf' : 'model-f32.gguf');
-const model = await llama.loadModel({ modelPath: file });
-const limit = c.readJson(opt.model, 'config.json').max_position_embeddings;
+const { model, tokenize, limit } = await open(opt);
 const texts = c.readTexts(opt);
-const tokenize = (text) => model.tokenize(text, false, 'trimLeadingSpace');
 // A context larger than the longest text costs memory and time, so it is made to measure.
 const longest = Math.min(limit, 2 + texts.reduce((m, t) => Math.max(m, tokenize(t).length), 0));
 const contextSize = opt.mode === 'bulk' ? Math.max(128, longest + 2) : longest + 2;
@@ -41,18 +27,7 @@ for (let i = 0; i < contexts; i++) {
 }
 const load_ms = c.now() - begin;
 
-async function embed(context, tokens) {
-  const { vector } = await context.getEmbeddingFor(tokens);
-  const out = Float32Array.from(vector);
-  let sum = 0;
-  for (const x of out) sum += x * x;
-  const scale = 1 / Math.sqrt(sum);
-  return out.map((x) => x * scale);
-}
-
 const clip = (tokens) => tokens.slice(0, limit - 2);
-const about = { peer: 'llama.cpp (node-llama-cpp)', version };
-
 if (opt.mode === 'bulk') {
   texts.slice(0, 512).forEach(tokenize);
   for (const context of pool) {

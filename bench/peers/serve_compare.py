@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`akin serve` against ONNX Runtime behind a Node server, same weights, same load: texts a second and latency.
+"""`akin serve` against ONNX Runtime and llama.cpp behind a Node server, same weights, same load: texts a second and latency.
 
   bench/peers/serve_compare.py --akin build/src/akin --load build/bench/serve_load_bench --model OUT/models/4x312 \\
       --texts texts.txt --connections 32 256 --rounds 3 --seconds 20
@@ -24,12 +24,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 def servers(args):
     threads = str(len(args.server_cpu.split(",")))
     akin = [args.akin, "serve", "--model", args.model, "--threads", threads, "--log", "none", "--quiet"]
-    node = ["node", os.path.join(HERE, "serve_ort.mjs"), "--model", args.model, "--threads", threads]
-    out = {"akin f32": akin, "akin int8": akin + ["--dtype", "int8"], "ort f32": node,
-           "ort int8": node + ["--precision", "int8"]}
+    node = lambda script: ["node", os.path.join(HERE, script), "--model", args.model, "--threads", threads]
+    ort, llama = node("serve_ort.mjs"), node("serve_llama.mjs") + ["--context", str(args.llama_context)]
+    out = {"akin f32": akin, "akin int8": akin + ["--dtype", "int8"], "ort f32": ort, "ort int8": ort + ["--precision", "int8"],
+           "llama f32": llama, "llama q8_0": llama + ["--precision", "q8_0"]}
     for batch in args.batch:
-        out[f"ort f32, batch {batch}"] = node + ["--batch", str(batch)]
-    return {name: out[name] for name in args.servers or ["akin f32", "ort f32"] + [n for n in out if "batch" in n]}
+        out[f"ort f32, batch {batch}"] = ort + ["--batch", str(batch)]
+    return {name: out[name] for name in args.servers or ["akin f32", "ort f32", "llama f32"] + [n for n in out if "batch" in n]}
 
 
 def free_port():
@@ -54,7 +55,7 @@ def load(args, port, pid, name, connections, seconds):
     command = ["taskset", "-c", args.load_cpu, args.load, "--port", str(port), "--model", args.model, "--texts", args.texts,
                "--connections", str(connections), "--seconds", str(seconds), "--pid", str(pid)]
     if not name.startswith("akin f32"):
-        command += ["--nearly", "0.98" if "int8" in name else "0.9999"]
+        command += ["--nearly", "0.98" if "8" in name else "0.9999"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     line = json.loads(done.stdout)
     line["server"] = name
@@ -83,6 +84,7 @@ def main():
         parser.add_argument(flag, required=True)
     parser.add_argument("--servers", nargs="+")
     parser.add_argument("--batch", nargs="*", type=int, default=[], help="also the peer with batches of this size")
+    parser.add_argument("--llama-context", type=int, default=128, help="longest text in tokens; longer ones are cut")
     parser.add_argument("--connections", nargs="+", type=int, default=[32, 256])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20)

@@ -1,18 +1,17 @@
 // An embeddings server as one would write it around ONNX Runtime in Node: node:http, the Hugging
-// Face tokenizer, dynamic batches. For serve_load_bench, beside `akin serve` with the same weights.
+// Face tokenizer, dynamic batches.
 //
 //   node serve_ort.mjs --model DIR [--port 8090] [--threads 1] [--batch 32] [--precision f32|int8]
 //
-// What it is: POST /v1/embeddings in OpenAI's shape (base64 or floats). A request is tokenised when
-// it comes; while ONNX Runtime works on its own thread, others gather; everything that waits is then
-// taken together, sorted by length and run in batches, so that little is padding. No waiting when
-// idle. What it is not: a product: no limits, keys, drain or metrics, which only cost time.
+// What it is: a request is tokenised when it comes; while ONNX Runtime works on its own thread, others
+// gather; everything that waits is then taken together, sorted by length and run in batches, so that
+// little is padding. No waiting when idle.
 
-import http from 'node:http';
 import path from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { Tokenizer } from '@huggingface/tokenizers';
 import * as c from './common.mjs';
+import { serve } from './serve_http.mjs';
 
 const opt = c.options({ port: '8090', texts: '-' });
 opt.port = Number(opt.port);
@@ -61,34 +60,4 @@ function embed(text) {
   });
 }
 
-async function answer(body) {
-  const { input, model, encoding_format: format } = JSON.parse(body);
-  const texts = Array.isArray(input) ? input : [input];
-  const results = await Promise.all(texts.map(embed));
-  const tokens = results.reduce((sum, r) => sum + r.tokens, 0);
-  const print = (v) => (format === 'base64'
-    ? Buffer.from(v.buffer, v.byteOffset, v.byteLength).toString('base64') : Array.from(v));
-  return JSON.stringify({
-    object: 'list',
-    data: results.map((r, index) => ({ object: 'embedding', index, embedding: print(r.vector) })),
-    model, usage: { prompt_tokens: tokens, total_tokens: tokens },
-  });
-}
-
-const server = http.createServer((request, response) => {
-  const parts = [];
-  const send = (status, text) => {
-    const bytes = Buffer.from(text);
-    response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': bytes.length });
-    response.end(bytes);
-  };
-  request.on('data', (part) => parts.push(part));
-  request.on('end', () => {
-    answer(Buffer.concat(parts).toString('utf8')).then((text) => send(200, text),
-      (error) => send(500, JSON.stringify({ error: { message: String(error) } })));
-  });
-});
-server.keepAliveTimeout = 75_000;
-server.listen({ port: opt.port, host: '127.0.0.1', backlog: 4096 }, () => {
-  console.log(JSON.stringify({ peer: 'onnxruntime-node', version: ort.env.versions.common, port: opt.port }));
-});
+serve(opt.port, embed, { peer: 'onnxruntime-node', version: ort.env.versions.common });
