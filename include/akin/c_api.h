@@ -34,11 +34,17 @@ typedef enum akin_status {
   AKIN_INTERNAL = 10
 } akin_status;
 
-typedef enum akin_precision { AKIN_F32 = 0, AKIN_INT8 = 1 } akin_precision;
+/* AKIN_..._INT: no value; it makes the types as wide as int, so that a wrong number is an error. */
+typedef enum akin_precision {
+  AKIN_F32 = 0,
+  AKIN_INT8 = 1,
+  AKIN_PRECISION_INT = 0x7fffffff
+} akin_precision;
 typedef enum akin_truncate {
   AKIN_TRUNCATE_ERROR = 0,
   AKIN_TRUNCATE_RIGHT = 1,
-  AKIN_TRUNCATE_LEFT = 2
+  AKIN_TRUNCATE_LEFT = 2,
+  AKIN_TRUNCATE_INT = 0x7fffffff
 } akin_truncate;
 
 /* Set size to sizeof of the struct, so that fields may be added at its end. Zero elsewhere is the
