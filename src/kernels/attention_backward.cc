@@ -81,12 +81,12 @@ void row_levels(const AttentionGradientArgs& args, size_t head, float* levels) {
     const float* a = args.d_out.row(i) + col;
     const float* b = args.forward.out.row(i) + col;
     VF sum = hn::Zero(d);
-    for (size_t c = 0; c < head_dim; c += lanes) {
-      const VF product = hn::Mul(hn::LoadU(d, a + c), hn::LoadU(d, b + c));
-      const auto own = hn::FirstN(d, HWY_MIN(lanes, head_dim - c));
-      sum = hn::Add(sum, hn::IfThenElseZero(own, product));
+    size_t c = 0;
+    for (; c + lanes <= head_dim; c += lanes) {
+      sum = hn::MulAdd(hn::LoadU(d, a + c), hn::LoadU(d, b + c), sum);
     }
     levels[i] = hn::GetLane(hn::SumOfLanes(d, sum));
+    for (; c < head_dim; ++c) levels[i] += a[c] * b[c];  // nothing is promised behind a row of out
   }
 }
 

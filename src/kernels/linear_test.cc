@@ -10,6 +10,7 @@
 
 #include "base/rng.h"
 #include "kernels/cpu.h"
+#include "kernels/test_activation.h"
 
 namespace akin::kernels {
 namespace {
@@ -20,26 +21,6 @@ struct Case {
 constexpr Case kCases[] = {{1, 1, 1},      {1, 33, 31},    {5, 26, 7},
                            {12, 312, 312}, {13, 64, 384},  {37, 70, 65},
                            {64, 48, 129},  {65, 100, 600}, {100, 96, 1200}};
-
-double reference_activation(double x, Activation activation) {
-  switch (activation) {
-    case Activation::gelu_erf:
-      return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
-    case Activation::gelu_tanh:
-      return 0.5 * x * (1 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
-    case Activation::relu:
-      return x > 0 ? x : 0;
-    case Activation::silu:
-      return x / (1 + std::exp(-x));
-    case Activation::tanh:
-      return std::tanh(x);
-    case Activation::sigmoid:
-      return 1 / (1 + std::exp(-x));
-    case Activation::identity:
-      break;
-  }
-  return x;
-}
 
 struct Problem {
   Mat<float> x, w, y0;
@@ -108,7 +89,7 @@ TEST_P(LinearOnEveryIsa, F32EqualsReference) {
           for (size_t k = 0; k < c.k; ++k) sum += double(p.x(r, k)) * double(p.w(n, k));
           sum += p.bias[n];
           if (e.kind == EpilogueKind::add) sum += p.y0(r, n);
-          if (e.kind == EpilogueKind::activate) sum = reference_activation(sum, e.activation);
+          if (e.kind == EpilogueKind::activate) sum = activation_of(e.activation, sum);
           worst = std::max(worst, std::abs(sum - double(y(r, n))));
         }
       }

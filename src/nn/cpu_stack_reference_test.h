@@ -7,7 +7,6 @@
 
 #include <cmath>
 #include <map>
-#include <numbers>
 #include <string>
 #include <vector>
 
@@ -16,6 +15,7 @@
 #include "core/token_batch.h"
 #include "kernels/dropout.h"
 #include "kernels/positions.h"
+#include "kernels/test_activation.h"
 #include "nn/cpu_stack.h"
 
 namespace akin::nn::reference {
@@ -27,27 +27,6 @@ struct Weight {
   Row values;
 };
 using Weights = std::map<std::string, Weight>;
-
-inline double activate(Activation activation, double x) {
-  switch (activation) {
-    case Activation::gelu_erf:
-      return 0.5 * x * std::erfc(-x / std::numbers::sqrt2);
-    case Activation::gelu_tanh:
-      return 0.5 * x *
-             (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
-    case Activation::relu:
-      return x > 0 ? x : 0;
-    case Activation::silu:
-      return x / (1 + std::exp(-x));
-    case Activation::tanh:
-      return std::tanh(x);
-    case Activation::sigmoid:
-      return 1 / (1 + std::exp(-x));
-    case Activation::identity:
-      return x;
-  }
-  return x;
-}
 
 class Forward {
  public:
@@ -273,7 +252,8 @@ class Forward {
     const Rows gate = arch_.gated_ffn ? linear(name + "gate", x) : up;
     for (size_t i = 0; i < up.size(); ++i) {
       for (size_t c = 0; c < up[i].size(); ++c)
-        up[i][c] = activate(arch_.activation, gate[i][c]) * (arch_.gated_ffn ? up[i][c] : 1.0);
+        up[i][c] = kernels::activation_of(arch_.activation, gate[i][c]) *
+                   (arch_.gated_ffn ? up[i][c] : 1.0);
     }
     Rows out = linear(name + "down", up);
     drop(out, static_cast<size_t>(layer), 2);
