@@ -141,14 +141,7 @@ class Bpe final : public SubwordModel {
     }
     WordCache& cache = WordCache::of_thread(instance_);
     const auto key = WordCache::make_key(piece, piece.size(), false);
-    if (const auto* entry = cache.find(key)) {
-      uint32_t at = 0;
-      for (size_t i = 0; i < WordCache::kMaxTokens && entry->lengths[i] != 0; ++i) {
-        out.push_back({entry->ids[i], at, at + entry->lengths[i]});
-        at += entry->lengths[i];
-      }
-      return;
-    }
+    if (cache.append(key, out)) return;
     const size_t before = out.size();
     merge_piece(piece, out);
     cache.store(key, std::span(out).subspan(before), piece.size());

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "text/utf8.h"
 
 namespace akin::text {
 namespace {
@@ -22,27 +23,6 @@ bool has_leaf(uint32_t unit) { return (unit >> 8 & 1) != 0; }
 uint32_t leaf_value(uint32_t unit) { return unit & 0x7FFFFFFF; }
 uint32_t label(uint32_t unit) { return unit & (0x80000000 | 0xFF); }
 size_t offset(uint32_t unit) { return size_t{unit >> 10} << ((unit & 0x200) >> 6); }
-
-// The character at pos of valid UTF-8; a cut one is read as far as it goes.
-struct Character {
-  uint32_t codepoint;
-  size_t bytes;
-};
-Character character_at(std::string_view text, size_t pos) {
-  const auto* p = reinterpret_cast<const uint8_t*>(text.data()) + pos;
-  const uint32_t a = p[0];
-  const size_t left = text.size() - pos;
-  if (a < 0x80) return {a, 1};
-  uint8_t padded[4] = {};
-  if (left < 4) {
-    std::memcpy(padded, p, left);
-    p = padded;
-  }
-  const uint32_t b = p[1] & 0x3Fu, c = p[2] & 0x3Fu, d = p[3] & 0x3Fu;
-  if (a < 0xE0) return {(a & 0x1F) << 6 | b, std::min<size_t>(2, left)};
-  if (a < 0xF0) return {(a & 0xF) << 12 | b << 6 | c, std::min<size_t>(3, left)};
-  return {(a & 7) << 18 | b << 12 | c << 6 | d, std::min<size_t>(4, left)};
-}
 
 // All eight bytes in [0x20, 0x7E].
 bool is_printable_ascii(uint64_t bytes) {

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "text/unigram_cache.h"
+#include "text/utf8.h"
 
 namespace akin::text {
 namespace {
@@ -23,28 +24,6 @@ constexpr uint32_t kUnset = 0xFFFFFFFF;
 constexpr size_t kWindow = 2048;               // positions that are worked on at a time
 constexpr size_t kAhead = 6;                   // characters between a prefetch and its use
 constexpr size_t kKeptEnds = size_t{1} << 16;  // scratch kept between calls
-
-struct Character {
-  uint32_t codepoint;
-  size_t bytes;
-};
-
-// The character at pos of valid UTF-8; a cut one is read as far as it goes.
-Character character_at(std::string_view text, size_t pos) {
-  const auto* p = reinterpret_cast<const uint8_t*>(text.data()) + pos;
-  const uint32_t a = p[0];
-  const size_t left = text.size() - pos;
-  if (a < 0x80) return {a, 1};
-  uint8_t padded[4] = {};
-  if (left < 4) {
-    std::memcpy(padded, p, left);
-    p = padded;
-  }
-  const uint32_t b = p[1] & 0x3Fu, c = p[2] & 0x3Fu, d = p[3] & 0x3Fu;
-  if (a < 0xE0) return {(a & 0x1F) << 6 | b, std::min<size_t>(2, left)};
-  if (a < 0xF0) return {(a & 0xF) << 12 | b << 6 | c, std::min<size_t>(3, left)};
-  return {(a & 7) << 18 | b << 12 | c << 6 | d, std::min<size_t>(4, left)};
-}
 
 }  // namespace
 
@@ -301,15 +280,16 @@ void Unigram::best_path(std::string_view piece, Emit&& emit) const {
           {search.offsets[start], search.offsets[end], static_cast<uint32_t>(back)});
       end = start;
     }
-    for (auto step = search.steps.rbegin(); step != search.steps.rend(); ++step) {
-      if (unk_id_ && step->id == static_cast<uint32_t>(*unk_id_)) {
-        if (unknown_begin == kUnset) unknown_begin = step->start;
-        unknown_end = step->end;
+    for (size_t i = search.steps.size(); i-- > 0;) {  // they were noted from the end
+      const auto& step = search.steps[i];
+      if (unk_id_ && step.id == static_cast<uint32_t>(*unk_id_)) {
+        if (unknown_begin == kUnset) unknown_begin = step.start;
+        unknown_end = step.end;
         continue;
       }
       if (unknown_begin != kUnset) emit_unknown(piece, unknown_begin, unknown_end, emit);
       unknown_begin = kUnset;
-      emit(step->id, step->start, step->end);
+      emit(step.id, step.start, step.end);
     }
     if (last) break;
     slide_window(window, search);
@@ -334,14 +314,7 @@ void Unigram::tokenize(std::string_view piece, std::vector<SubToken>& out) const
   }
   WordCache& cache = WordCache::of_thread(instance_);
   const auto key = WordCache::make_key(word, word.size(), prefixed);
-  if (const auto* entry = cache.find(key)) {
-    uint32_t at = 0;
-    for (size_t i = 0; i < WordCache::kMaxTokens && entry->lengths[i] != 0; ++i) {
-      out.push_back({entry->ids[i], at, at + entry->lengths[i]});
-      at += entry->lengths[i];
-    }
-    return;
-  }
+  if (cache.append(key, out)) return;
   const size_t before = out.size();
   tokenize_uncached(piece, out);
   cache.store(key, std::span(out).subspan(before), piece.size());

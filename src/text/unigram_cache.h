@@ -11,6 +11,7 @@
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "text/subword_model.h"
 
@@ -75,6 +76,17 @@ class WordCache {
     std::swap(set[0], set[1]);
     return set;
   }
+  // Appends the tokens of the key to `out`; false when they are not here.
+  bool append(const Key& key, std::vector<SubToken>& out) {
+    const Entry* entry = find(key);
+    if (entry == nullptr) return false;
+    uint32_t at = 0;
+    for (size_t i = 0; i < kMaxTokens && entry->lengths[i] != 0; ++i) {
+      out.push_back({entry->ids[i], at, at + entry->lengths[i]});
+      at += entry->lengths[i];
+    }
+    return true;
+  }
   // Keeps the tokens of a piece of `size` bytes, when they fit and cover it without overlap.
   void store(const Key& key, std::span<const SubToken> tokens, size_t size) {
     if (tokens.size() > kMaxTokens || tokens.empty()) return;
@@ -115,8 +127,9 @@ class WordCache {
     // calloc: pages that no word touches stay unmapped. One line more, to align the sets.
     block_.reset(std::calloc(kBytes + 64, 1));
     if (!block_) throw std::bad_alloc();
-    const auto address = (reinterpret_cast<uintptr_t>(block_.get()) + 63) / 64 * 64;
-    entries_ = reinterpret_cast<Entry*>(address);
+    void* at = block_.get();
+    size_t room = kBytes + 64;
+    entries_ = static_cast<Entry*>(std::align(64, kBytes, at, room));
     instance_ = instance;
   }
 

@@ -3,7 +3,9 @@
 // subparts".
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,6 +47,28 @@ inline char32_t last_code_point(const char* end) {
   const char* p = end - 1;
   while ((static_cast<uint8_t>(*p) & 0xC0) == 0x80) --p;
   return next_code_point(p);
+}
+
+struct Character {
+  uint32_t codepoint;
+  size_t bytes;
+};
+
+// The character at `pos` of valid UTF-8 that may end within it: then it is read as far as it goes.
+inline Character character_at(std::string_view text, size_t pos) {
+  const auto* p = reinterpret_cast<const uint8_t*>(text.data()) + pos;
+  const uint32_t a = p[0];
+  const size_t left = text.size() - pos;
+  if (a < 0x80) return {a, 1};
+  uint8_t padded[4] = {};
+  if (left < 4) {
+    std::memcpy(padded, p, left);
+    p = padded;
+  }
+  const uint32_t b = p[1] & 0x3Fu, c = p[2] & 0x3Fu, d = p[3] & 0x3Fu;
+  if (a < 0xE0) return {(a & 0x1F) << 6 | b, std::min<size_t>(2, left)};
+  if (a < 0xF0) return {(a & 0xF) << 12 | b << 6 | c, std::min<size_t>(3, left)};
+  return {(a & 7) << 18 | b << 12 | c << 6 | d, std::min<size_t>(4, left)};
 }
 
 inline uint32_t utf8_length(char32_t c) {
