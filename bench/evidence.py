@@ -124,7 +124,7 @@ def table(rows, groups):
 
 
 def source(path, **keys):
-    lines = ["[[source]]", f'path = "{path}"'] + [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+    lines = ["[[source]]", f"path = {json.dumps(path)}"] + [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
     return "\n".join(lines) + "\n"
 
 
