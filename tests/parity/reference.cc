@@ -3,10 +3,10 @@
 
 #include <cmath>
 #include <limits>
-#include <numbers>
 #include <string>
 
 #include "base/error.h"
+#include "kernels/test_activation.h"
 
 namespace akin::parity {
 namespace {
@@ -38,27 +38,6 @@ Row times(const Rows& m, const Row& x) {
 
 void add(Row& x, const Row& y, double factor = 1.0) {
   for (size_t i = 0; i < x.size(); ++i) x[i] += factor * y[i];
-}
-
-double activate(Activation activation, double x) {
-  switch (activation) {
-    case Activation::gelu_erf:
-      return 0.5 * x * (1.0 + std::erf(x / std::numbers::sqrt2));
-    case Activation::gelu_tanh:
-      return 0.5 * x *
-             (1.0 + std::tanh(std::sqrt(2.0 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
-    case Activation::relu:
-      return x > 0 ? x : 0;
-    case Activation::silu:
-      return x / (1.0 + std::exp(-x));
-    case Activation::tanh:
-      return std::tanh(x);
-    case Activation::sigmoid:
-      return 1.0 / (1.0 + std::exp(-x));
-    case Activation::identity:
-      return x;
-  }
-  return x;
 }
 
 Row norm(const model::Model& model, const std::string& name, const Row& x) {
@@ -252,11 +231,12 @@ Rows Reference::feed_forward(const Rows& x, int64_t layer, int32_t adapter) cons
   if (arch.gated_ffn) {
     const Rows gate = linear(model_, name + "gate", x, arch.ffn_in_bias, adapter);
     for (size_t i = 0; i < up.size(); ++i) {
-      for (size_t c = 0; c < up[i].size(); ++c) up[i][c] *= activate(arch.activation, gate[i][c]);
+      for (size_t c = 0; c < up[i].size(); ++c)
+        up[i][c] *= kernels::activation_of(arch.activation, gate[i][c]);
     }
   } else {
     for (Row& row : up) {
-      for (double& value : row) value = activate(arch.activation, value);
+      for (double& value : row) value = kernels::activation_of(arch.activation, value);
     }
   }
   return linear(model_, name + "down", up, arch.ffn_out_bias, adapter);
@@ -356,7 +336,7 @@ Row Reference::heads(Row vector) const {
     const std::string name = "dense." + std::to_string(head.dense_index);
     Row y = times(matrix(weights, name + ".weight"), vector);
     if (dense.bias) add(y, values(weights, name + ".bias"));
-    for (double& value : y) value = activate(dense.activation, value);
+    for (double& value : y) value = kernels::activation_of(dense.activation, value);
     if (dense.use_residual) {
       add(y, dense.in == dense.out ? vector
                                    : times(matrix(weights, name + ".residual.weight"), vector));
