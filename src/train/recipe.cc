@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "nn/cpu_stack.h"
 
 namespace akin::train {
 
@@ -22,7 +23,7 @@ std::span<const std::string_view> choices(SavedType) {
 }
 
 std::span<const std::string_view> choices(PrecisionChoice) {
-  static constexpr std::string_view kWords[] = {"f32", "bf16"};
+  static constexpr std::string_view kWords[] = {"f32", "bf16", "fastest"};
   return kWords;
 }
 
@@ -316,6 +317,13 @@ const std::vector<TableHelp>& recipe_tables() {
     return out;
   }();
   return kTables;
+}
+
+void settle_precision(Recipe& recipe) {
+  PrecisionChoice& precision = recipe.model.precision;
+  if (precision != PrecisionChoice::fastest) return;
+  const bool bf16 = recipe.train.device.starts_with("cuda") || nn::bf16_available();
+  precision = bf16 ? PrecisionChoice::bf16 : PrecisionChoice::f32;
 }
 
 }  // namespace akin::train

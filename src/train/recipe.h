@@ -19,7 +19,7 @@
 namespace akin::train {
 
 enum class Schedule : uint8_t { linear, cosine, constant };
-enum class PrecisionChoice : uint8_t { f32, bf16 };
+enum class PrecisionChoice : uint8_t { f32, bf16, fastest };
 enum class SavedType : uint8_t { f32, f16, bf16 };
 std::span<const std::string_view> choices(Schedule);
 std::span<const std::string_view> choices(SavedType);
@@ -59,7 +59,9 @@ struct ModelTable {
     v("max-tokens=N", max_tokens, "longest text read, written into the model; 0 = as it was");
     v("dropout=P", dropout, "of embeddings, attention output and feed-forward output");
     v("attention-dropout=P", attention_dropout, "of attention weights");
-    v("precision=TYPE", precision, "of the products: f32, or bf16 on CPUs with a tile unit for it");
+    v("precision=TYPE", precision,
+      "of the products: f32; bf16, on GPUs and CPUs with a tile unit for it (AMX); fastest: bf16 "
+      "there, f32 elsewhere");
     v("recompute", recompute, "keep only the input of each layer for the backward pass");
     v("frozen=PREFIX", frozen, "weights that stay as they are, by the beginnings of their names");
   }
@@ -233,6 +235,9 @@ struct Recipe {
 Recipe read_recipe(const std::filesystem::path& path, std::span<const std::string> settings);
 Recipe parse_recipe(std::string_view toml, const std::string& where,
                     std::span<const std::string> settings);
+// In place of `fastest` what it means on this machine: a run that goes on elsewhere must not
+// change.
+void settle_precision(Recipe& recipe);
 
 // Every table with every key and its value: what is saved with a run, and what a resumed run is
 // compared with.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "nn/cpu_stack.h"
 
 namespace akin::train {
 namespace {
@@ -69,6 +70,19 @@ TEST(Recipe, SettingsWin) {
   EXPECT_EQ(recipe.sources[1].weight, 3);
   EXPECT_EQ(recipe.sources[2].loss.options.temperature, 0.3);
   EXPECT_EQ(recipe.matryoshka.dims, (std::vector<int64_t>{64, 32}));
+}
+
+TEST(Recipe, FastestPrecisionIsSettledForThisMachine) {
+  Recipe recipe = parse(kRecipe, {"model.precision=fastest"});
+  settle_precision(recipe);
+  EXPECT_EQ(recipe.model.precision,
+            nn::bf16_available() ? PrecisionChoice::bf16 : PrecisionChoice::f32);
+  recipe = parse(kRecipe, {"model.precision=fastest", "train.device=cuda"});
+  settle_precision(recipe);
+  EXPECT_EQ(recipe.model.precision, PrecisionChoice::bf16);
+  recipe = parse(kRecipe);  // what is asked for stays
+  settle_precision(recipe);
+  EXPECT_EQ(recipe.model.precision, PrecisionChoice::f32);
 }
 
 TEST(Recipe, NamesFileLineTableAndKey) {

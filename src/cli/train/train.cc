@@ -80,6 +80,13 @@ void resolve_paths(train::Recipe& recipe, const fs::path& recipe_folder, const f
   }
 }
 
+void choose_precision(train::Recipe& recipe, Context& context) {
+  if (recipe.model.precision != train::PrecisionChoice::fastest) return;
+  train::settle_precision(recipe);
+  const bool bf16 = recipe.model.precision == train::PrecisionChoice::bf16;
+  context.say(bf16 ? "products in bf16" : "products in f32: this CPU has no tile unit for bf16");
+}
+
 train::TeacherModel open_teacher(const train::Recipe& recipe, Context& context) {
   const train::TeacherTable& table = recipe.teacher;
   train::TeacherModel out;
@@ -206,6 +213,7 @@ int run_training(const TrainOptions& options, Context& context) {
   session.data =
       options.data.empty() ? fs::path(options.recipe).parent_path() : fs::path(options.data);
   session.resume = options.resume;
+  choose_precision(session.recipe, context);
   auto record = train::recipe_record(session.recipe);
   resolve_paths(session.recipe, fs::path(options.recipe).parent_path(), session.data);
   if (options.dry_run) {
