@@ -46,6 +46,7 @@ class RecordStore {
   // Which fields the records have: counts over all of them.
   struct Fields {
     uint64_t positive = 0, negatives = 0, label = 0;
+    uint64_t not_pairs = 0;         // records with a label of 0 or less
     uint64_t scores = 0;            // records with one for the positive and for each negative
     uint64_t fewest_negatives = 0;  // of the records that have any
   };

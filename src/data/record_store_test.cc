@@ -57,6 +57,7 @@ TEST_F(Store, GivesBackWhatWasRead) {
   EXPECT_EQ(fields.negatives, 3U);
   EXPECT_EQ(fields.fewest_negatives, 1U);
   EXPECT_EQ(fields.label, 1U);
+  EXPECT_EQ(fields.not_pairs, 0U);
   EXPECT_EQ(fields.scores, 1U);
   EXPECT_EQ(store->keys(0).query, text_key(" A"));
   EXPECT_EQ(store->keys(2).positive, text_key("g"));
@@ -127,6 +128,19 @@ TEST_F(Store, RefusesOrCountsBlankTexts) {
   EXPECT_EQ(store->size(), 1U);
   EXPECT_EQ(store->bad_rows(), 4U);
   EXPECT_EQ(open(bytes, skip)->bad_rows(), 4U);
+}
+
+TEST_F(Store, CountsRecordsThatAreNoPairs) {
+  const std::string labelled = R"({"query":"a","pos":"b","label":0})"
+                               "\n"
+                               R"({"query":"c","pos":"d","label":1})"
+                               "\n";
+  EXPECT_EQ(open(labelled)->fields().not_pairs, 1U);
+  ReadOptions positives;
+  positives.labels = {"0=drop", "1=1"};
+  const auto store = open(labelled, positives);
+  EXPECT_EQ(store->size(), 1U);
+  EXPECT_EQ(store->fields().not_pairs, 0U);
 }
 
 TEST_F(Store, RefusesWhatCannotBe) {

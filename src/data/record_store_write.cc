@@ -46,6 +46,7 @@ void StoreWriter::count(const Record& record) {
   ++header_.records;
   fields.positive += record.positive.empty() ? 0 : 1;
   fields.label += record.label ? 1 : 0;
+  fields.not_pairs += record.label && *record.label <= 0 ? 1 : 0;
   fields.scores += record.scores.size() == 1 + record.negatives.size() ? 1 : 0;
   if (record.negatives.empty()) return;
   ++fields.negatives;

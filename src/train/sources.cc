@@ -54,6 +54,19 @@ std::unique_ptr<loss::Loss> make_source_loss(const Recipe& recipe, const SourceT
   return loss::make_matryoshka(std::move(out), {recipe.matryoshka.dims, recipe.matryoshka.weights});
 }
 
+// A loss that takes every second text for a positive must not get pairs that are none.
+void check_positives(const SourceTable& source, const data::RecordStore& store,
+                     const loss::LossNeeds& needs) {
+  const uint64_t none = store.fields().not_pairs;
+  if (source.classes || source.single || none == 0) return;
+  if (needs.labels || needs.teacher || needs.scores) return;
+  throw_error(ErrorKind::bad_format, source.name,
+              "{} of {} records have the label 0: their texts do not belong together, but the loss "
+              "{} takes every second text for a positive; leave them out with labels = "
+              "[\"0=drop\", \"1=1\"], or choose a loss for labels, such as cosent",
+              none, store.size(), source.loss.name);
+}
+
 void check_fields(const SourceTable& source, const data::MixtureSource& opened,
                   const loss::Loss& loss, bool taught) {
   const auto fields = opened.store->fields();
@@ -65,6 +78,7 @@ void check_fields(const SourceTable& source, const data::MixtureSource& opened,
                 source.loss.name, what, have, opened.store->size());
   };
   const bool two_sides = !source.single && !has_classes(source);
+  check_positives(source, *opened.store, needs);
   if (two_sides && fields.positive < opened.store->size()) lacking("a positive", fields.positive);
   if (needs.labels && !has_classes(source) && fields.label < opened.store->size()) {
     lacking("a label", fields.label);

@@ -275,6 +275,8 @@ TEST(Train, NamesWhatIsWrong) {
             std::string::npos);
   EXPECT_NE(error(recipe + "[[source]]\npath = \"gone.jsonl\"\n").find("gone.jsonl"),
             std::string::npos);
+  EXPECT_NE(error(recipe + "[[source]]\npath = \"graded.jsonl\"\n").find("40 of 400 records"),
+            std::string::npos);
   EXPECT_NE(error("[train]\nstep = 1\n").find("recipe.toml:2"), std::string::npos);
 }
 
