@@ -19,8 +19,9 @@ negation: a model continued on triplets whose negative denies the query, against
 without their negatives.
 pretraining: a small English transformer, contrastive training from random weights, after masked words and
 after RetroMAE, the same number of pre-training steps for both.
-adapters: the five task adapters of recipes/jina-v3-adapters.toml over a frozen model, against one adapter
-for all tasks, and against one adapter for both sides of retrieval, each with the same sources and steps.
+adapters: the five task adapters of recipes/jina-v3-adapters.toml over a frozen model that has not read their
+data (bench/pair_base.py), against one adapter for all tasks, and against one adapter for both sides of
+retrieval, each with the same sources and steps.
 failure-cases: a static model of pairs (or --model) continued on those pairs alone, with the rows of the
 failure cases without their negatives, with those of one case, and with all; scored on held-out rows.
 needle: a transformer with a table of 512 positions, before and after a length extension: rotary positions in
@@ -30,7 +31,6 @@ Every row is the mean over --seeds, with the spread (largest minus smallest).
 """
 import argparse
 import glob
-import gzip
 import itertools
 import json
 import os
@@ -40,26 +40,14 @@ import statistics
 import subprocess
 import sys
 
+from rows import hold_out, rows_of, write_rows
+
 PAIRS = ["wikipedia_en/abstract", "wikipedia_en/section", "paper_title_abstract_en/train", "parasci_en/train",
          "medquad_qa_en/train", "docs_sections_en/train", "python_docstring_code/train", "multi30k_captions_en/train",
          "wikisplit_en/tune"]
 STS = ["STS12", "STS13", "STS14", "STS15", "STS16", "STSBenchmark"]
 RETRIEVAL = ["SciFact", "Cranfield", "CosQASearch"]
 NEGATION = ["SemAntoNegTriplets", "CondaQA", "SciFactAntonym", "SemAntoNeg", "MoNLI", "ScoNe"]
-
-
-def rows_of(path):
-    with gzip.open(path, "rt", encoding="utf-8") if path.endswith(".gz") else open(path, encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
-
-
-def write_rows(path, rows):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    return path
 
 
 class Lab:
@@ -225,7 +213,7 @@ def negation(lab):
     tasks = STS + NEGATION
     rows = {"before": [lab.scores("negation/before", lab.options.model, tasks)]} | {name: [] for name in kinds}
     for seed in lab.options.seeds:
-        head = (f'[model]\nopen = "{os.path.abspath(lab.options.model)}"\ndropout = 0\nattention_dropout = 0\nprecision = "bf16"\n'
+        head = (f'[model]\nopen = "{os.path.abspath(lab.options.model)}"\ndropout = 0\nattention_dropout = 0\nprecision = "fastest"\n'
                 f"[train]\nsteps = {lab.options.tune_steps}\nbatch = 128\nseed = {seed}\nlearning_rate = 1e-4\n"
                 '[loss]\nname = "infonce"\ntemperature = 0.05\n[mixture]\nalpha = 0.5\n')
         for number, (name, text) in enumerate(kinds.items()):
@@ -252,20 +240,32 @@ def pretraining(lab):
             run, start = f"pretraining/{name.replace(' ', '-')}-{seed}", shape
             if objective:
                 learn = (f"[train]\nsteps = {lab.options.pretrain_steps}\nbatch = 32\nseed = {seed}\nlearning_rate = 1e-3\nwarmup = 0.1\n"
-                         f'precision = "bf16"\n[pretrain]\n{objective}\nlength = 128\n')
-                found = lab.train(run + "-start", shape + 'precision = "bf16"\n' + learn.replace('precision = "bf16"\n', "") + corpus)
+                         f'[pretrain]\n{objective}\nlength = 128\n')
+                found = lab.train(run + "-start", shape + 'precision = "fastest"\n' + learn + corpus)
                 start = f'[model]\nopen = "{found}"\ndropout = 0\nattention_dropout = 0\n'
-            tune = (f'precision = "bf16"\n[train]\nsteps = {lab.options.tune_steps}\nbatch = 128\nseed = {seed}\nlearning_rate = 5e-4\n'
+            tune = (f'precision = "fastest"\n[train]\nsteps = {lab.options.tune_steps}\nbatch = 128\nseed = {seed}\nlearning_rate = 5e-4\n'
                     'warmup = 0.1\n[loss]\nname = "infonce"\ntemperature = 0.05\n[mixture]\nalpha = 0.5\n')
             rows[name].append(lab.scores(run, lab.train(run, start + tune + pairs), STS + RETRIEVAL))
     table(rows, {"SciFact, Cranfield, CosQA": RETRIEVAL} | {task: [task] for task in RETRIEVAL} | {"STS": STS})
 
 
+# Sets whose own training rows an adapter reads.
+ADAPTED = ["AFQMC", "STSB", "Banking77Classification", "TREC6", "CSLTitleClustering", "THUCNewsTitles"]
+
+
 def adapters(lab):
     with open("recipes/jina-v3-adapters.toml", encoding="utf-8") as file:
         recipe = re.sub(r"\[evaluate\].*?\n\n", "", file.read(), flags=re.S)
-    recipe = recipe.replace('open = "runs/transformer/model"', f'open = "{os.path.abspath(lab.options.model)}"\nprecision = "bf16"')
+    recipe = recipe.replace('open = "runs/transformer/model"', f'open = "{os.path.abspath(lab.options.model)}"\nprecision = "fastest"')
     recipe = re.sub(r"steps = \d+", f"steps = {lab.options.adapter_steps}", recipe)
+    recipe = re.sub(r"alpha = 1 .*", f"alpha = {lab.options.adapter_alpha}", recipe)
+    recipe = re.sub(r"learning_rate = \S+", f"learning_rate = {lab.options.adapter_rate}", recipe)
+    if lab.options.document_tokens:
+        recipe = re.sub(r"max_document_tokens = \d+", f"max_document_tokens = {lab.options.document_tokens}", recipe)
+    kept, held_out = hold_out(lab.path("adapters", "held_out"), lab.options.data, 400, 3000)
+    asked = [name for name in kept if f'{name.split("-")[0]}/' in recipe]
+    for name in asked:
+        recipe = re.sub(rf'path = "{name.split("-")[0]}/.*?"', f'path = "{kept[name]}"', recipe)
     prompts = re.compile(r"prompts = \[.*?\n\]", flags=re.S)
     recipe = prompts.sub("", recipe)  # no prompts: they would count as a difference of their own
 
@@ -284,17 +284,22 @@ def adapters(lab):
               "classification": ["Banking77Classification", "TREC6", "Clinc150", "TNews.fewclue"],
               "clustering": ["CSLTitleClustering", "THUCNewsTitles", "StackOverflowTitles", "Biomedical"]}
     tasks = [task for group in groups.values() for task in group]
-    rows = {"the frozen model": [lab.scores("adapters/before", lab.options.model, tasks)]} | {name: [] for name in arms}
+    groups["retrieval of their sources"] = asked
+
+    def all_scores(run, model, chosen):
+        return lab.scores(run, model, chosen) | lab.scores(run + "-sources", model, asked, held_out, os.path.dirname(held_out))
+
+    rows = {"the frozen model": [all_scores("adapters/before", lab.options.model, tasks)]} | {name: [] for name in arms}
     for seed in lab.options.seeds:
         for number, (name, (text, shared)) in enumerate(arms.items()):
             run = f"adapters/{number}-{seed}"
             model = lab.train(run, text.replace("[train]\n", f"[train]\nseed = {seed}\n"))
-            scores = lab.scores(run, model, tasks) if shared != "all" else {}
+            scores = all_scores(run, model, tasks) if shared != "all" else {}
             if shared:  # a task type finds its adapter by name; a shared one is evaluated merged
                 merged = os.path.join(os.path.dirname(model), "merged", shared)
-                scores |= lab.scores(run + "-merged", merged, tasks if shared == "all" else groups["retrieval"])
+                scores |= all_scores(run + "-merged", merged, tasks if shared == "all" else groups["retrieval"])
             rows[name].append(scores)
-    table(rows, groups)
+    table(rows, groups | {task: [task] for task in ADAPTED})
 
 
 CASES = ["look-alike", "entity", "polar", "low-quality"]
@@ -403,7 +408,7 @@ def needle(lab):
     rows = {"before": [needle_scores(lab, "needle/before", lab.options.model, haystack)]}
     for seed in lab.options.seeds:
         recipe = (f'[model]\nopen = "{os.path.abspath(lab.options.model)}"\nposition = "rotary"\nmax_tokens = 8192\ndropout = 0\n'
-                  f'attention_dropout = 0\nprecision = "bf16"\n[train]\nsteps = {lab.options.tune_steps}\nbatch = 64\nseed = {seed}\n'
+                  f'attention_dropout = 0\nprecision = "fastest"\n[train]\nsteps = {lab.options.tune_steps}\nbatch = 64\nseed = {seed}\n'
                   'learning_rate = 2e-4\n[loss]\nname = "infonce"\ntemperature = 0.05\n[mixture]\nalpha = 0.5\n')
         after = lab.train(f"needle/after-{seed}", recipe + pairs + source(long, batch=8, weight=3, max_document_tokens=4096))
         for name, more in (("after", []), ("after, base 20,000", ["--rope-base", "20000"])):
@@ -428,6 +433,9 @@ def main():
     parser.add_argument("--tune-steps", type=int, default=150)
     parser.add_argument("--pretrain-steps", type=int, default=1500)
     parser.add_argument("--adapter-steps", type=int, default=600)
+    parser.add_argument("--adapter-rate", type=float, default=5e-4)
+    parser.add_argument("--adapter-alpha", type=float, default=1, help="adapters: an adapter counts alpha / 4")
+    parser.add_argument("--document-tokens", type=int, help="adapters: read less of the documents than the recipe does")
     parser.add_argument("--dtype", default="f32", choices=["f32", "int8"], help="of the evaluations")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     options = parser.parse_args()

@@ -5,6 +5,7 @@ Not a test: it needs real pairs and minutes. Standard library only.
 
   bench/mine_effect.py planted --akin build/src/akin --model models/static-en-zh-256 --pairs pairs.jsonl.gz
   bench/mine_effect.py effect --akin build/src/akin --model models/static-en-zh-256 --data DATA --work WORK
+  bench/mine_effect.py domain --akin build/src/akin --model MODEL --data DATA --work WORK
 
 planted: puts changed copies of real positives among the documents, unlabelled, and counts how many become
 negatives of their row: without guards, with those of the defaults, without `--together`. --groups takes
@@ -14,9 +15,10 @@ effect: mines each source with guards (mined: any of the window; hardest: its be
 at random, trains the model on for each of them and with the negatives of the batch alone (inbatch), the
 same rows and seeds for all, and prints held-out scores. One negative a row; batch and temperature are
 those of the recipe bge-finetune unless said. --student trains another model than the one that mines.
+domain: the same with a model that has not read the sources, of which some passages and all their questions
+are held out: they are the queries of the scores, and are searched for among all passages of their source.
 """
 import argparse
-import gzip
 import json
 import os
 import random
@@ -24,16 +26,13 @@ import statistics
 import subprocess
 import tempfile
 
+from rows import hold_out, rows_of
+
 SOURCES = ["news_reading_qa_zh/qa", "cmrc2018_trial_qa_zh/train", "cjrc_law_qa_zh/train",
            "docs_sections_en/train", "python_docstring_code/train", "medquad_qa_en/train"]
 TASKS = ["SciFact", "Cranfield", "CosQASearch", "CMRC2018", "DRCD", "XQuADMonolingual"]
 NO_TOGETHER = ["--together", "2"]
 NO_GUARDS = ["--near", "2", "--overlap", "2", "--alike", "2", "--share", "0"] + NO_TOGETHER
-
-
-def read_lines(path):
-    with (gzip.open if path.endswith(".gz") else open)(path, "rt", encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
 
 
 def run(arguments):
@@ -74,7 +73,7 @@ def mine_rows(args, folder, rows, documents, guards):
     more = ["--corpus", paths[1]] if documents else []
     run([args.akin, "mine", paths[0], *more, "--model", args.model, "--out", paths[2], "--range", "0-200", "--negatives", "10",
          "--quiet"] + guards)
-    return {row["query"]: row["neg"] for row in read_lines(paths[2])}
+    return {row["query"]: row["neg"] for row in rows_of(paths[2])}
 
 
 def count(mined, planted):
@@ -101,7 +100,7 @@ def report(args, name, rows, planted):
 def planted(args):
     rng = random.Random(args.seed)
     rows, seen = [], set()
-    for row in read_lines(args.pairs) if args.pairs else []:
+    for row in rows_of(args.pairs) if args.pairs else []:
         positive = row["pos"] if isinstance(row["pos"], str) else row["pos"][0]
         if row["query"] in seen or len(positive.split()) < 12:
             continue
@@ -113,7 +112,7 @@ def planted(args):
     for name, change in changes(rng, others).items() if rows else []:
         report(args, name, rows, [(query, change(positive.split())) for query, positive in rows])
     for path in args.groups:
-        groups = [row["captions"] for row in read_lines(path) if len(row.get("captions", [])) > 2]
+        groups = [row["captions"] for row in rows_of(path) if len(row.get("captions", [])) > 2]
         rng.shuffle(groups)
         groups = groups[:args.rows]
         name = f"{os.path.basename(os.path.dirname(path))}/{os.path.basename(path).split('.')[0]}"
@@ -131,7 +130,7 @@ def recipe(args, arm, seed):
     if args.scratch:
         start = f'family = "static_embedding"\ntokenizer = "{model}"\nhidden = 256\ninit_std = 0.02'
     elif args.student:
-        start = f'open = "{os.path.abspath(args.student)}"\ndropout = 0\nattention_dropout = 0\nprecision = "bf16"'
+        start = f'open = "{os.path.abspath(args.student)}"\ndropout = 0\nattention_dropout = 0\nprecision = "fastest"'
     else:
         start = f'open = "{model}"'
     out = f"""[model]
@@ -152,12 +151,12 @@ temperature = {args.temperature}
 [mixture]
 alpha = 0.5
 """
-    for source in SOURCES:
-        path = os.path.join(os.path.abspath(args.work), source.replace("/", "-") + f".{kind_of(arm)}.jsonl")
+    for name in args.rows_of:
+        path = os.path.join(os.path.abspath(args.work), f"{name}.{kind_of(arm)}.jsonl")
         out += f'[[source]]\npath = "{path}"\n'
         out += f"max_document_tokens = {args.document_tokens}\n" if args.document_tokens else ""
-        out += f"batch = {min(args.batch, 128)}\n" if "cmrc" in source else ""  # 1,000 rows
-        out += "" if arm == "inbatch" else "negatives = 1\n"
+        out += f"batch = {min(args.batch, 128)}\n" if "cmrc" in name else ""  # 1,000 rows
+        out += "" if arm == "inbatch" else f"negatives = {args.negatives}\n"
     return out
 
 
@@ -166,9 +165,9 @@ def mine_sources(args):
              "hardest": ["--sampling", "top", "--short-rows", "fill"],
              "naive": ["--sampling", "random", "--short-rows", "fill"] + NO_GUARDS,
              "random": ["--sampling", "corpus"]}
-    for source in SOURCES:
-        name = os.path.join(args.work, source.replace("/", "-"))
-        common = [args.akin, "mine", os.path.join(args.data, source + ".jsonl.gz"), "--model", args.model,
+    for source, rows in args.rows_of.items():
+        name = os.path.join(args.work, source)
+        common = [args.akin, "mine", rows, "--model", args.model,
                   "--negatives", "7", "--format", "pairs", "--skip-bad-rows", "--work", name + ".work"]
         for kind in dict.fromkeys(map(kind_of, args.arms)):
             if not os.path.exists(f"{name}.{kind}.jsonl"):
@@ -176,22 +175,29 @@ def mine_sources(args):
 
 
 def evaluate(args, model):
-    out = run([args.akin, "eval", "--model", model, "--tasks-file", "bench/tasks/shared_sets.toml", "--data", args.data,
-               "--tasks", ",".join(TASKS), "--out", os.path.join(args.work, "results"), "--dtype", args.dtype, "--json"])
+    out = run([args.akin, "eval", "--model", model, "--tasks-file", args.tasks_file, "--data",
+               os.path.dirname(args.tasks_file) if args.held_out else args.data, "--tasks", ",".join(args.tasks),
+               "--out", os.path.join(args.work, "results"), "--dtype", args.dtype, "--json"])
     return {row["task"]: 100 * row["score"] for row in json.loads(out)["results"]}
 
 
-def show(name, runs):
+def show(args, name, runs):
     means = [statistics.mean(scores.values()) for scores in runs]
-    cells = "  ".join(f"{task} {statistics.mean(scores[task] for scores in runs):.2f}" for task in TASKS)
+    cells = "  ".join(f"{task} {statistics.mean(scores[task] for scores in runs):.2f}" for task in args.tasks)
     spread = f" ({', '.join(f'{mean:.2f}' for mean in means)})" if len(means) > 1 else ""
     print(f"{name:8s} mean {statistics.mean(means):.2f}{spread}  {cells}", flush=True)
 
 
 def effect(args):
     os.makedirs(args.work, exist_ok=True)
+    if args.held_out:
+        args.rows_of, args.tasks_file = hold_out(os.path.join(args.work, "held_out"), args.data, args.held_out, args.passages)
+        args.tasks = list(args.rows_of)
+    else:
+        args.rows_of = {source.replace("/", "-"): os.path.join(args.data, source + ".jsonl.gz") for source in SOURCES}
+        args.tasks_file, args.tasks = "bench/tasks/shared_sets.toml", TASKS
     mine_sources(args)
-    show("start", [evaluate(args, args.student or args.model)])
+    show(args, "start", [evaluate(args, args.student or args.model)])
     for arm in args.arms:
         runs = []
         for seed in range(1, args.seeds + 1):
@@ -201,13 +207,13 @@ def effect(args):
             if not os.path.exists(os.path.join(folder, "model")):
                 run([args.akin, "train", folder + ".toml", "--data", args.data, "--out", folder])
             runs.append(evaluate(args, os.path.join(folder, "model")))
-        show(arm, runs)
+        show(args, arm, runs)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    for name, function in (("planted", planted), ("effect", effect)):
+    for name, function in (("planted", planted), ("effect", effect), ("domain", effect)):
         command = commands.add_parser(name)
         command.set_defaults(function=function)
         command.add_argument("--akin", required=True)
@@ -226,6 +232,9 @@ def main():
             command.add_argument("--batch", type=int, default=32)
             command.add_argument("--learning-rate", type=float, default=1e-3)
             command.add_argument("--temperature", type=float, default=0.02)
+            command.add_argument("--negatives", type=int, default=1, help="of a row, in training")
+            command.add_argument("--held-out", type=int, default=400 if name == "domain" else 0, help="queries of each source")
+            command.add_argument("--passages", type=int, help="domain: of each source, that are searched; default all")
             command.add_argument("--scratch", action="store_true", help="a new static model with the tokenizer of --model")
             command.add_argument("--student", help="a transformer to train in place of --model, which mines")
             command.add_argument("--document-tokens", type=int, help="cut documents in training")
