@@ -133,19 +133,26 @@ TEST_F(Continued, FiveAdaptersOverAFrozenBase) {
     std::vector<std::string> all = {
         "train",   "recipes/jina-v3-adapters.toml", "--data", data, "--out", folder_.file(out),
         "--resume"};
-    set_all(
-        all,
-        {"model.open=" + folder_.file("base/model"), "train.steps=24", "train.batch=16",
-         "train.checkpoint_every=3", "train.threads=2", "train.log_every=4",
-         "evaluate.tasks=", "adapters.merged=true", "source.wikiqa_en/triplet.path=triplets.jsonl",
-         "source.medquad_qa_en/train.path=pairs.jsonl",
-         "source.cjrc_law_qa_zh/train.path=pairs.jsonl",
-         "source.stsb_zh/train_clean.path=graded.jsonl", "source.afqmc_zh/train.path=graded.jsonl",
-         "source.snli_dev_en/triplet.path=triplets.jsonl",
-         "source.banking77_en/train.path=classes.jsonl", "source.trec6_en/train.path=classes.jsonl",
-         "source.csl_clustering_zh/title_category_train.path=classes.jsonl",
-         "source.thucnews_titles_zh/dev.path=classes.jsonl",
-         "source.paper_title_abstract_en/train.path=pairs.jsonl"});
+    set_all(all, {"model.open=" + folder_.file("base/model"),
+                  "train.steps=24",
+                  "train.batch=16",
+                  "train.checkpoint_every=3",
+                  "train.threads=2",
+                  "train.log_every=4",
+                  "evaluate.tasks=",
+                  "adapters.merged=true",
+                  "source.wikiqa_en/triplet.path=triplets.jsonl",
+                  "source.medquad_qa_en/train.path=pairs.jsonl",
+                  "source.cjrc_law_qa_zh/train.path=pairs.jsonl",
+                  "source.stsb_zh/train_clean.path=graded.jsonl",
+                  "source.afqmc_zh/train.path=pairs.jsonl",
+                  "source.quora_duplicates_en/pairs.path=pairs.jsonl",
+                  "source.snli_dev_en/triplet.path=triplets.jsonl",
+                  "source.banking77_en/train.path=classes.jsonl",
+                  "source.trec6_en/train.path=classes.jsonl",
+                  "source.csl_clustering_zh/title_category_train.path=classes.jsonl",
+                  "source.thucnews_titles_zh/dev.path=classes.jsonl",
+                  "source.paper_title_abstract_en/train.path=pairs.jsonl"});
     return all;
   };
   const auto whole = run(words("whole"));
