@@ -40,7 +40,7 @@ import statistics
 import subprocess
 import sys
 
-from rows import hold_out, rows_of, write_rows
+from rows import SET_ASIDE, hold_out, rows_of, stem_of, write_rows
 
 PAIRS = ["wikipedia_en/abstract", "wikipedia_en/section", "paper_title_abstract_en/train", "parasci_en/train",
          "medquad_qa_en/train", "docs_sections_en/train", "python_docstring_code/train", "multi30k_captions_en/train",
@@ -263,9 +263,10 @@ def adapters(lab):
     if lab.options.document_tokens:
         recipe = re.sub(r"max_document_tokens = \d+", f"max_document_tokens = {lab.options.document_tokens}", recipe)
     kept, held_out = hold_out(lab.path("adapters", "held_out"), lab.options.data, 400, 3000)
-    asked = [name for name in kept if f'{name.split("-")[0]}/' in recipe]
+    files = {stem_of(source): f'"{source}.jsonl.gz"' for source in SET_ASIDE}
+    asked = [name for name, file in files.items() if file in recipe]
     for name in asked:
-        recipe = re.sub(rf'path = "{name.split("-")[0]}/.*?"', f'path = "{kept[name]}"', recipe)
+        recipe = recipe.replace(files[name], f'"{kept[name]}"')
     prompts = re.compile(r"prompts = \[.*?\n\]", flags=re.S)
     recipe = prompts.sub("", recipe)  # no prompts: they would count as a difference of their own
 
@@ -433,7 +434,7 @@ def main():
     parser.add_argument("--tune-steps", type=int, default=150)
     parser.add_argument("--pretrain-steps", type=int, default=1500)
     parser.add_argument("--adapter-steps", type=int, default=600)
-    parser.add_argument("--adapter-rate", type=float, default=5e-4)
+    parser.add_argument("--adapter-rate", type=float, default=5e-4, help="adapters: learning rate")
     parser.add_argument("--adapter-alpha", type=float, default=1, help="adapters: an adapter counts alpha / 4")
     parser.add_argument("--document-tokens", type=int, help="adapters: read less of the documents than the recipe does")
     parser.add_argument("--dtype", default="f32", choices=["f32", "int8"], help="of the evaluations")

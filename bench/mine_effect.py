@@ -26,7 +26,7 @@ import statistics
 import subprocess
 import tempfile
 
-from rows import hold_out, rows_of
+from rows import hold_out, rows_of, stem_of, write_rows
 
 SOURCES = ["news_reading_qa_zh/qa", "cmrc2018_trial_qa_zh/train", "cjrc_law_qa_zh/train",
            "docs_sections_en/train", "python_docstring_code/train", "medquad_qa_en/train"]
@@ -64,12 +64,8 @@ def changes(rng, others):
 
 def mine_rows(args, folder, rows, documents, guards):
     paths = [os.path.join(folder, name) for name in ("rows.jsonl", "documents.jsonl", "mined.jsonl")]
-    with open(paths[0], "w", encoding="utf-8") as file:
-        for query, positive in rows:
-            file.write(json.dumps({"query": query, "pos": [positive]}) + "\n")
-    with open(paths[1], "w", encoding="utf-8") as file:
-        for text in documents:
-            file.write(json.dumps({"text": text}) + "\n")
+    write_rows(paths[0], ({"query": query, "pos": [positive]} for query, positive in rows))
+    write_rows(paths[1], ({"text": text} for text in documents))
     more = ["--corpus", paths[1]] if documents else []
     run([args.akin, "mine", paths[0], *more, "--model", args.model, "--out", paths[2], "--range", "0-200", "--negatives", "10",
          "--quiet"] + guards)
@@ -175,9 +171,8 @@ def mine_sources(args):
 
 
 def evaluate(args, model):
-    out = run([args.akin, "eval", "--model", model, "--tasks-file", args.tasks_file, "--data",
-               os.path.dirname(args.tasks_file) if args.held_out else args.data, "--tasks", ",".join(args.tasks),
-               "--out", os.path.join(args.work, "results"), "--dtype", args.dtype, "--json"])
+    out = run([args.akin, "eval", "--model", model, "--tasks-file", args.tasks_file, "--data", args.tasks_data,
+               "--tasks", ",".join(args.tasks), "--out", os.path.join(args.work, "results"), "--dtype", args.dtype, "--json"])
     return {row["task"]: 100 * row["score"] for row in json.loads(out)["results"]}
 
 
@@ -192,10 +187,10 @@ def effect(args):
     os.makedirs(args.work, exist_ok=True)
     if args.held_out:
         args.rows_of, args.tasks_file = hold_out(os.path.join(args.work, "held_out"), args.data, args.held_out, args.passages)
-        args.tasks = list(args.rows_of)
+        args.tasks, args.tasks_data = list(args.rows_of), os.path.dirname(args.tasks_file)
     else:
-        args.rows_of = {source.replace("/", "-"): os.path.join(args.data, source + ".jsonl.gz") for source in SOURCES}
-        args.tasks_file, args.tasks = "bench/tasks/shared_sets.toml", TASKS
+        args.rows_of = {stem_of(source): os.path.join(args.data, source + ".jsonl.gz") for source in SOURCES}
+        args.tasks_file, args.tasks, args.tasks_data = "bench/tasks/shared_sets.toml", TASKS, args.data
     mine_sources(args)
     show(args, "start", [evaluate(args, args.student or args.model)])
     for arm in args.arms:

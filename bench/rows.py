@@ -10,6 +10,11 @@ SET_ASIDE = ["news_reading_qa_zh/qa", "cjrc_law_qa_zh/train", "docs_sections_en/
              "medquad_qa_en/train"]
 
 
+def stem_of(source):
+    """What files and tasks of a source are called."""
+    return source.replace("/", "-")
+
+
 def rows_of(path):
     with gzip.open(path, "rt", encoding="utf-8") if path.endswith(".gz") else open(path, encoding="utf-8") as file:
         for line in file:
@@ -53,7 +58,7 @@ def hold_out(folder, data, wanted, passages_most=None):
     """Files of the rows of SET_ASIDE to train on by name, and a tasks file with a retrieval task of that name of the others."""
     folder, kept_rows, tasks = os.path.abspath(folder), {}, ""
     for source in SET_ASIDE:
-        name = source.replace("/", "-")
+        name = stem_of(source)
         rows = [row for row in rows_of(os.path.join(data, source + ".jsonl.gz")) if row["query"] and row["pos"]]
         kept, held, passages = split_rows(rows, wanted)
         passages = list(dict.fromkeys([row["pos"] for row in held] + passages))[:passages_most]

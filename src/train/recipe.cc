@@ -319,11 +319,12 @@ const std::vector<TableHelp>& recipe_tables() {
   return kTables;
 }
 
-void settle_precision(Recipe& recipe) {
+bool settle_precision(Recipe& recipe) {
   PrecisionChoice& precision = recipe.model.precision;
-  if (precision != PrecisionChoice::fastest) return;
+  if (precision != PrecisionChoice::fastest) return false;
   const bool bf16 = recipe.train.device.starts_with("cuda") || nn::bf16_available();
   precision = bf16 ? PrecisionChoice::bf16 : PrecisionChoice::f32;
+  return true;
 }
 
 }  // namespace akin::train

@@ -236,8 +236,8 @@ Recipe read_recipe(const std::filesystem::path& path, std::span<const std::strin
 Recipe parse_recipe(std::string_view toml, const std::string& where,
                     std::span<const std::string> settings);
 // In place of `fastest` what it means on this machine: a run that goes on elsewhere must not
-// change.
-void settle_precision(Recipe& recipe);
+// change. Whether it was there.
+bool settle_precision(Recipe& recipe);
 
 // Every table with every key and its value: what is saved with a run, and what a resumed run is
 // compared with.

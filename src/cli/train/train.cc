@@ -80,11 +80,10 @@ void resolve_paths(train::Recipe& recipe, const fs::path& recipe_folder, const f
   }
 }
 
-void choose_precision(train::Recipe& recipe, Context& context) {
-  if (recipe.model.precision != train::PrecisionChoice::fastest) return;
-  train::settle_precision(recipe);
-  const bool bf16 = recipe.model.precision == train::PrecisionChoice::bf16;
-  context.say(bf16 ? "products in bf16" : "products in f32: this CPU has no tile unit for bf16");
+std::string precision_words(train::PrecisionChoice precision) {
+  return precision == train::PrecisionChoice::bf16
+             ? "products in bf16"
+             : "products in f32: this CPU has no tile unit for bf16";
 }
 
 train::TeacherModel open_teacher(const train::Recipe& recipe, Context& context) {
@@ -213,7 +212,7 @@ int run_training(const TrainOptions& options, Context& context) {
   session.data =
       options.data.empty() ? fs::path(options.recipe).parent_path() : fs::path(options.data);
   session.resume = options.resume;
-  choose_precision(session.recipe, context);
+  const bool settled = train::settle_precision(session.recipe);
   auto record = train::recipe_record(session.recipe);
   resolve_paths(session.recipe, fs::path(options.recipe).parent_path(), session.data);
   if (options.dry_run) {
@@ -231,6 +230,7 @@ int run_training(const TrainOptions& options, Context& context) {
     train::run_session(session, {});
     return 0;
   }
+  if (settled) context.say(precision_words(session.recipe.model.precision));
   DevEval evaluation(session.recipe.evaluate, session.data, session.recipe.train.threads);
   auto events = make_events(context);
   if (!evaluation.empty()) {
