@@ -15,7 +15,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <ctime>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -28,12 +27,14 @@
 #include "index_peers.h"
 #include "kernels/cpu.h"
 #include "kernels/scan.h"
+#include "measure.h"
 #include "store/vectors_file.h"
 
 namespace {
 
 using namespace akin;         // NOLINT: a benchmark's main file
 using namespace akin::index;  // NOLINT
+using akin::bench::median;
 
 struct Arguments {
   std::string docs, queries, folder;
@@ -115,11 +116,6 @@ double seconds(const std::function<void()>& f) {
   const auto start = std::chrono::steady_clock::now();
   f();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 // Figures that take turns.

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <ctime>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,23 +16,13 @@
 #include "base/rng.h"
 #include "loss/cosine_loss.h"
 #include "loss/matryoshka.h"
+#include "measure.h"
 
 namespace {
 
-using namespace akin;        // NOLINT: a benchmark's main file
-using namespace akin::loss;  // NOLINT
-using Clock = std::chrono::steady_clock;
-
-// Of all threads: on a busy machine the steadier figure.
-double processor_seconds() {
-  timespec time{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
-double since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
+using namespace akin;         // NOLINT: a benchmark's main file
+using namespace akin::loss;   // NOLINT
+using namespace akin::bench;  // NOLINT
 
 at::Tensor vectors(int64_t rows, int64_t dim, Rng& rng) {
   auto out = at::empty({rows, dim}, at::kFloat);

@@ -8,27 +8,17 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "measure.h"
 #include "text/tokenizer.h"
 
 namespace {
 
 using akin::text::Tokenizer;
-
-std::vector<std::string_view> lines_of(std::string_view text) {
-  std::vector<std::string_view> lines;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    lines.push_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return lines;
-}
 
 void print_ids(const Tokenizer& tokenizer, const std::vector<std::string_view>& lines,
                bool offsets) {
@@ -49,25 +39,18 @@ void print_ids(const Tokenizer& tokenizer, const std::vector<std::string_view>& 
   }
 }
 
-// CPU time of this thread: the machine may be shared.
-double cpu_seconds() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
-
 void bench(const char* folder, const std::vector<std::string_view>& lines) {
   constexpr int kRounds = 9;
-  const double load_begin = cpu_seconds();
+  const double load_begin = akin::bench::thread_seconds();
   const auto tokenizer = Tokenizer::load_folder(folder);
-  const double load_ms = (cpu_seconds() - load_begin) * 1e3;
+  const double load_ms = (akin::bench::thread_seconds() - load_begin) * 1e3;
   size_t bytes = 0, tokens = 0;
   for (const auto line : lines) bytes += line.size();
   std::vector<int32_t> ids;
   std::vector<double> seconds;
   const size_t repeats = std::max<size_t>(1, (8U << 20) / std::max<size_t>(1, bytes));
   for (int round = -1; round < kRounds; ++round) {
-    const double begin = cpu_seconds();
+    const double begin = akin::bench::thread_seconds();
     for (size_t r = 0; r < repeats; ++r) {
       tokens = 0;
       for (const auto line : lines) {
@@ -75,7 +58,7 @@ void bench(const char* folder, const std::vector<std::string_view>& lines) {
         tokens += tokenizer->encode(line, true, ids);
       }
     }
-    const double spent = cpu_seconds() - begin;
+    const double spent = akin::bench::thread_seconds() - begin;
     if (round >= 0) seconds.push_back(spent / static_cast<double>(repeats));  // the first warms up
   }
   std::sort(seconds.begin(), seconds.end());
@@ -100,7 +83,7 @@ int run(int argc, char** argv) {
     return 2;
   }
   const std::string text = akin::read_file(argv[first]);
-  const auto lines = lines_of(text);
+  const auto lines = akin::bench::lines_of(text);
   for (int i = first + 1; i < argc; ++i) {
     if (ids || offsets) {
       print_ids(*Tokenizer::load_folder(argv[i]), lines, offsets);

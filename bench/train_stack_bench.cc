@@ -10,13 +10,13 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
-#include <ctime>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "base/rng.h"
 #include "kernels/ceiling.h"
+#include "measure.h"
 #include "nn/cpu_stack.h"
 
 namespace {
@@ -24,21 +24,7 @@ namespace {
 using namespace akin;      // NOLINT: a benchmark's main file
 using namespace akin::nn;  // NOLINT
 
-using Clock = std::chrono::steady_clock;
-double since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-double processor_seconds() {
-  timespec time{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
+using namespace akin::bench;  // NOLINT
 // Seconds for one operation.
 struct Cost {
   double wall = 0, processor = 0;

@@ -10,7 +10,6 @@
 // the whole line, the reference of akin adds float64 scores over each word).
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 #include <functional>
 #include <string>
 #include <vector>
@@ -21,6 +20,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "measure.h"
 #include "text/sentencepiece.h"
 #include "text/tokenizer.h"
 
@@ -30,22 +30,6 @@ using Ids = std::vector<int32_t>;
 using Encode = std::function<void(std::string_view line, Ids& ids)>;
 
 constexpr size_t kRounds = 9;
-
-std::vector<std::string_view> lines_of(std::string_view text) {
-  std::vector<std::string_view> lines;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    lines.push_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return lines;
-}
-
-double cpu_seconds() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
 
 struct Contender {
   std::string name;
@@ -61,12 +45,13 @@ void measure(std::vector<Contender>& contenders, const std::vector<std::string_v
   Ids ids;
   for (size_t round = 0; round <= kRounds; ++round) {
     for (Contender& contender : contenders) {
-      const double begin = cpu_seconds();
+      const double begin = akin::bench::thread_seconds();
       for (const std::string_view line : lines) {
         ids.clear();
         contender.encode(line, ids);
       }
-      if (round > 0) contender.seconds.push_back(cpu_seconds() - begin);  // the first warms up
+      if (round > 0)
+        contender.seconds.push_back(akin::bench::thread_seconds() - begin);  // the first warms up
     }
   }
 }
@@ -124,7 +109,7 @@ int run(int argc, char** argv) {
 #endif
   for (int i = 2; i < argc; ++i) {
     const std::string text = akin::read_file(argv[i]);
-    const auto lines = lines_of(text);
+    const auto lines = akin::bench::lines_of(text);
     for (Contender& contender : contenders) contender.seconds.clear();
     measure(contenders, lines);
     report(argv[i], contenders, lines);

@@ -173,6 +173,7 @@ void PackedLinear::run(const Operand& x, size_t row_begin, size_t row_end, size_
   if (row_begin >= row_end || panel_begin >= panel_end) return;
   MatmulArgs args;
   args.x = x.data();
+  args.x_stride = k_;
   args.x_scales = x.scales();
   args.w = data_.data();
   args.w_scales = scales_.data();

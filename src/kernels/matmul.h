@@ -13,6 +13,7 @@ namespace akin::kernels {
 struct MatmulArgs {
   const uint8_t* x = nullptr;       // Operand's bytes
   bool x_by_columns = false;        // simd_f32: tiles of simd_tile_rows() rows, [T / tile][K][tile]
+  size_t x_stride = 0;              // simd_f32: floats from row to row; K by columns
   const float* x_scales = nullptr;  // int8: [T]
   const uint8_t* w = nullptr;       // packed panels
   const float* w_scales = nullptr;  // int8: [N padded]

@@ -30,6 +30,7 @@ constexpr size_t kTileRowsMax = 12;  // 24 sums, 2 columns, 1 broadcast of 32 re
 constexpr size_t kTileRowsMax = 6;  // 12 + 2 + 1 of 16 registers
 #endif
 constexpr size_t kAheadBytes = 4096;  // of weights, asked for before they are read
+constexpr size_t kShortDepth = 64;    // K up to which y costs more than the products
 
 constexpr bool kVnni = HWY_TARGET == HWY_AVX3_DL && HWY_ARCH_X86;
 
@@ -106,68 +107,121 @@ void epilogue_int32(const MatmulArgs& args, const Block& block, const int32_t* a
   });
 }
 
-// R rows x one panel over k in [0, depth): sums stay in registers, then go to (first piece of K) or
-// onto (later ones) `sums`. x lies by rows, x_stride apart, or as a tile of columns, [depth][tile].
-template <size_t R, bool kByColumns>
-HWY_INLINE void tile_f32(const float* x, size_t x_stride, const float* w, size_t depth, bool first,
-                         float* sums) {
+// Where the sums of a tile go: onto `scratch`, [rows, panel columns], as one piece of K, or, when K
+// is one piece and the tile's columns are whole vectors, straight into y.
+struct SumsF32 {
+  float* scratch = nullptr;
+  bool first = false;  // of K's pieces
+  float* y = nullptr;
+  size_t y_stride = 0;
+  const float* bias = nullptr;
+  bool add = false;  // to what y holds
+};
+
+// R rows x the first V vectors of one panel over k in [0, depth): sums stay in registers until they
+// are done. x lies by rows, x_stride apart, or as a tile of columns, [depth][tile].
+template <size_t R, size_t V, bool kByColumns>
+HWY_INLINE void tile_f32(const float* x, size_t x_stride, const float* w, size_t depth,
+                         const SumsF32& out) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
-  VF acc[R][kVectors];
+  VF acc[R][V];
   for (size_t r = 0; r < R; ++r) {
-    for (size_t v = 0; v < kVectors; ++v) acc[r][v] = hn::Zero(d);
+    for (size_t v = 0; v < V; ++v) acc[r][v] = hn::Zero(d);
   }
   for (size_t k = 0; k < depth; ++k) {
-    VF b[kVectors];
-    for (size_t v = 0; v < kVectors; ++v) {
+    VF b[V];
+    for (size_t v = 0; v < V; ++v) {
       const float* from = w + (k * kVectors + v) * lanes;
       hwy::Prefetch(from + kAheadBytes / sizeof(float));
       b[v] = hn::Load(d, from);
     }
     for (size_t r = 0; r < R; ++r) {
       const VF a = hn::Set(d, kByColumns ? x[k * kTileRowsMax + r] : x[r * x_stride + k]);
-      for (size_t v = 0; v < kVectors; ++v) acc[r][v] = hn::MulAdd(a, b[v], acc[r][v]);
+      for (size_t v = 0; v < V; ++v) acc[r][v] = hn::MulAdd(a, b[v], acc[r][v]);
     }
   }
+  // Unrolled: sums indexed by a variable would leave their registers.
+  if (out.y != nullptr) {
+#pragma GCC unroll 12
+    for (size_t r = 0; r < R; ++r) {
+#pragma GCC unroll 2
+      for (size_t v = 0; v < V; ++v) {
+        float* to = out.y + r * out.y_stride + v * lanes;
+        const VF sum = hn::Add(acc[r][v], hn::Load(d, out.bias + v * lanes));
+        hn::StoreU(out.add ? hn::Add(sum, hn::LoadU(d, to)) : sum, d, to);
+      }
+    }
+    return;
+  }
+#pragma GCC unroll 12
   for (size_t r = 0; r < R; ++r) {
-    for (size_t v = 0; v < kVectors; ++v) {
-      float* to = sums + (r * kVectors + v) * lanes;
-      hn::Store(first ? acc[r][v] : hn::Add(acc[r][v], hn::Load(d, to)), d, to);
+#pragma GCC unroll 2
+    for (size_t v = 0; v < V; ++v) {
+      float* to = out.scratch + (r * kVectors + v) * lanes;
+      hn::Store(out.first ? acc[r][v] : hn::Add(acc[r][v], hn::Load(d, to)), d, to);
     }
   }
 }
 
-template <size_t R, bool kByColumns>
+template <size_t R, size_t V, bool kByColumns>
 HWY_INLINE void tiles_f32(size_t rows, const float* x, size_t x_stride, const float* w,
-                          size_t depth, bool first, float* sums) {
+                          size_t depth, const SumsF32& out) {
   if (rows == R) {
-    tile_f32<R, kByColumns>(x, x_stride, w, depth, first, sums);
+    tile_f32<R, V, kByColumns>(x, x_stride, w, depth, out);
   } else if constexpr (R > 1) {
-    tiles_f32<R - 1, kByColumns>(rows, x, x_stride, w, depth, first, sums);
+    tiles_f32<R - 1, V, kByColumns>(rows, x, x_stride, w, depth, out);
   }
 }
 
+struct Rows {
+  size_t begin, end;
+};
+
+// Columns [panel * panel columns, + cols) of y; cols fill the first V vectors of the panel.
+template <size_t V, bool kByColumns>
+void panel_f32(const MatmulArgs& args, Rows rows, size_t panel, size_t cols, float* scratch) {
+  const auto* x = reinterpret_cast<const float*>(args.x);
+  const size_t lanes = hn::Lanes(DF()), stride = kVectors * lanes, col = panel * stride;
+  const float* w = reinterpret_cast<const float*>(args.w) + col * args.k;
+  const bool straight =
+      args.k <= args.depth && cols == V * lanes && args.epilogue.kind != EpilogueKind::activate;
+  SumsF32 out;
+  out.y_stride = args.y_stride;
+  out.bias = args.bias + col;
+  out.add = args.epilogue.kind == EpilogueKind::add;
+  for (size_t k = 0; k < args.k; k += args.depth) {
+    const size_t depth = HWY_MIN(args.depth, args.k - k);
+    out.first = k == 0;
+    for (size_t row = rows.begin; row < rows.end; row += kTileRowsMax) {
+      const size_t count = HWY_MIN(kTileRowsMax, rows.end - row);
+      if (straight) out.y = args.y + row * args.y_stride + col;
+      out.scratch = scratch + (row - rows.begin) * stride;
+      tiles_f32<kTileRowsMax, V, kByColumns>(
+          count, x + row * args.x_stride + (kByColumns ? k * kTileRowsMax : k), args.x_stride,
+          w + k * stride, depth, out);
+      if (k + depth == args.k && !straight)
+        epilogue_f32(args, {row, count, col, cols}, out.scratch, stride);
+    }
+  }
+}
+
+// A panel's piece stays in L1 while all rows pass. Where K is short (the second half of a LoRA
+// product), what costs is y: then a tile of rows passes all panels, and y is read in order.
 template <bool kByColumns>
 void matmul_f32_as(const MatmulArgs& args) {
-  const auto* x = reinterpret_cast<const float*>(args.x);
-  const auto* w = reinterpret_cast<const float*>(args.w);
-  const size_t cols = panel_cols();
+  const size_t lanes = hn::Lanes(DF()), panel_width = kVectors * lanes;
+  const size_t step = args.k <= kShortDepth ? kTileRowsMax : args.row_end - args.row_begin;
   thread_local AlignedArray<float> scratch;
-  scratch.ensure((args.row_end - args.row_begin) * cols);
-  for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
-    for (size_t k = 0; k < args.k; k += args.depth) {
-      const size_t depth = HWY_MIN(args.depth, args.k - k);
-      const float* piece = w + (panel * args.k + k) * cols;
-      for (size_t row = args.row_begin; row < args.row_end;) {
-        const size_t rows = HWY_MIN(kTileRowsMax, args.row_end - row);
-        float* sums = scratch.data() + (row - args.row_begin) * cols;
-        tiles_f32<kTileRowsMax, kByColumns>(rows,
-                                            x + row * args.k + (kByColumns ? k * kTileRowsMax : k),
-                                            args.k, piece, depth, k == 0, sums);
-        if (k + depth == args.k)
-          epilogue_f32(args, {row, rows, panel * cols, HWY_MIN(cols, args.n - panel * cols)}, sums,
-                       cols);
-        row += rows;
+  scratch.ensure(step * panel_width);
+  for (size_t row = args.row_begin; row < args.row_end; row += step) {
+    const Rows rows = {row, HWY_MIN(row + step, args.row_end)};
+    for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
+      const size_t cols = HWY_MIN(panel_width, args.n - panel * panel_width);
+      if (cols <= lanes) {
+        panel_f32<1, kByColumns>(args, rows, panel, cols, scratch.data());
+      } else {
+        panel_f32<kVectors, kByColumns>(args, rows, panel, cols, scratch.data());
       }
     }
   }

@@ -91,14 +91,8 @@ void LeftOperand::set(ProductNumbers numbers, MatView<const float> a) {
     data_ = packed_.data();
     return;
   }
-  if (a.stride() == a.cols()) {
-    data_ = reinterpret_cast<const uint8_t*>(a.data());
-    return;
-  }
-  packed_.ensure(rows_ * depth_ * sizeof(float));
-  for (size_t r = 0; r < rows_; ++r)
-    std::memcpy(packed_.data() + r * depth_ * sizeof(float), a.row(r), depth_ * sizeof(float));
-  data_ = packed_.data();
+  stride_ = a.stride();
+  data_ = reinterpret_cast<const uint8_t*>(a.data());
 }
 
 void LeftOperand::set_transposed(ProductNumbers numbers, MatView<const float> a) {
@@ -169,6 +163,7 @@ void RightOperand::multiply(const LeftOperand& a, Epilogue epilogue, MatView<flo
   MatmulArgs args;
   args.x = a.data_;
   args.x_by_columns = a.by_columns_;
+  args.x_stride = a.by_columns_ ? depth_ : a.stride_;
   args.w = data_.data();
   args.bias = bias_.data();
   args.n = cols_;

@@ -22,7 +22,7 @@ bool bf16_products_available();  // needs AMX, and active_isa() to allow it
 // A. Reusable: set() again for the next product.
 class LeftOperand {
  public:
-  // a: [M, K]. f32: borrowed when its rows are dense, so `a` must live until the product is done.
+  // a: [M, K]. f32: borrowed, so `a` must live until the product is done.
   void set(ProductNumbers numbers, MatView<const float> a);
   // a: [K, M], read transposed.
   void set_transposed(ProductNumbers numbers, MatView<const float> a);
@@ -34,6 +34,7 @@ class LeftOperand {
   friend class RightOperand;
   ProductNumbers numbers_ = ProductNumbers::f32;
   size_t rows_ = 0, depth_ = 0;
+  size_t stride_ = 0;  // f32 by rows: floats from row to row
   bool by_columns_ = false;
   const uint8_t* data_ = nullptr;
   AlignedArray<uint8_t> packed_;

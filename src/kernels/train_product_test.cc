@@ -40,7 +40,16 @@ struct Shape {
   size_t m, n, k;
 };
 
-// Every way to give A and B, with bias and with y added to.
+// A copy of m inside a wider matrix, whose other columns are 7.
+Mat<float> framed(const Mat<float>& m) {
+  Mat<float> out(m.rows(), m.cols() + 5);
+  for (size_t i = 0; i < out.rows() * out.cols(); ++i) out.data()[i] = 7;
+  for (size_t r = 0; r < m.rows(); ++r)
+    std::memcpy(out.row(r) + 2, m.row(r), m.cols() * sizeof(float));
+  return out;
+}
+
+// Every way to give A and B, with bias and with y added to; A and y lie in wider matrices.
 void check(ProductNumbers numbers, const Shape& shape) {
   const auto [m, n, k] = shape;
   Mat<float> a = random_mat(m, k, 1 + m), b = random_mat(k, n, 2 + n);
@@ -51,7 +60,7 @@ void check(ProductNumbers numbers, const Shape& shape) {
         side->data()[i] = rounded(side->data()[i]);
     }
   }
-  const Mat<float> at = transposed(a), bt = transposed(b);
+  const Mat<float> at = transposed(a), bt = transposed(b), wide_a = framed(a);
   for (const bool left : {false, true}) {
     for (const bool right : {false, true}) {
       LeftOperand x;
@@ -59,7 +68,7 @@ void check(ProductNumbers numbers, const Shape& shape) {
       if (left) {
         x.set_transposed(numbers, at.view());
       } else {
-        x.set(numbers, a.view());
+        x.set(numbers, wide_a.view().col_range(2, k));
       }
       w.reserve(numbers, k, n);
       w.set_bias(0, {bias.data(), n});
@@ -71,10 +80,12 @@ void check(ProductNumbers numbers, const Shape& shape) {
           w.pack(row_pointers(b), from, to);
         }
       }
-      Mat<float> y(m, n);
-      std::memcpy(y.data(), y0.data(), m * n * sizeof(float));
-      w.multiply(x, {EpilogueKind::add, {}}, y.view());
+      Mat<float> frame = framed(y0);
+      const MatView<float> y = frame.view().col_range(2, n);
+      w.multiply(x, {EpilogueKind::add, {}}, y);
       for (size_t i = 0; i < m; ++i) {
+        for (const size_t outside : {size_t{0}, size_t{1}, n + 2, n + 4})
+          ASSERT_EQ(frame(i, outside), 7) << m << " " << n << " " << k;
         for (size_t j = 0; j < n; ++j) {
           double sum = static_cast<double>(y0(i, j)) + bias(0, j), size = 1;
           for (size_t c = 0; c < k; ++c) {
@@ -82,7 +93,7 @@ void check(ProductNumbers numbers, const Shape& shape) {
             sum += term;
             size += std::abs(term);
           }
-          ASSERT_NEAR(y(i, j), sum, 4e-7 * size)
+          ASSERT_NEAR(y.row(i)[j], sum, 4e-7 * size)
               << m << " " << n << " " << k << " at " << i << "," << j << " " << left << right;
         }
       }
@@ -93,8 +104,16 @@ void check(ProductNumbers numbers, const Shape& shape) {
 TEST(TrainProduct, F32EqualsReferenceOnEveryIsa) {
   for (const Isa isa : usable_isas()) {
     set_isa(isa);
-    for (const Shape& shape :
-         {Shape{1, 1, 1}, {13, 33, 17}, {40, 70, 129}, {7, 100, 300}, {64, 32, 256}})
+    for (const Shape& shape : {Shape{1, 1, 1},
+                               {13, 33, 17},
+                               {40, 70, 129},
+                               {7, 100, 300},
+                               {64, 32, 256},
+                               // low rank: narrow, and a short sum
+                               {49, 8, 312},
+                               {50, 312, 8},
+                               {14, 16, 64},
+                               {25, 24, 65}})
       check(ProductNumbers::f32, shape);
   }
   set_isa(detected_isa());
