@@ -23,7 +23,7 @@ target_include_directories(cld2 SYSTEM INTERFACE ${CLD2_INCLUDE_DIR})
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 find_package(OpenSSL REQUIRED)
 find_package(SQLite3 REQUIRED)
-find_package(Boost 1.81 REQUIRED)  # Asio and Beast, headers only
+find_package(Boost 1.81 REQUIRED CONFIG)  # Asio and Beast, headers only
 # hnswlib is one header.
 find_path(HNSWLIB_INCLUDE_DIR hnswlib/hnswlib.h REQUIRED)
 add_library(hnswlib INTERFACE)
