@@ -86,10 +86,19 @@ class Links : public hnswlib::HierarchicalNSW<float> {
     }
     element_levels_[row] = static_cast<int>(level);
   }
+  // A plain pointer that owns in hnswlib 0.6, a unique_ptr in 0.8.
+  template <typename Pool>
+  static void replace(Pool& pool, int rows) {
+    using hnswlib::VisitedListPool;
+    auto fresh = std::make_unique<VisitedListPool>(1, rows);
+    if constexpr (std::is_pointer_v<Pool>) {
+      delete std::exchange(pool, fresh.release());
+    } else {
+      pool = std::move(fresh);
+    }
+  }
   void reserve(size_t rows) {
-    delete visited_list_pool_;
-    visited_list_pool_ = nullptr;
-    visited_list_pool_ = new hnswlib::VisitedListPool(1, static_cast<int>(rows));
+    replace(visited_list_pool_, static_cast<int>(rows));
     element_levels_.resize(rows);
     std::vector<std::mutex>(rows).swap(link_list_locks_);
     auto* ground =
