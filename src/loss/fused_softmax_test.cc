@@ -2,6 +2,7 @@
 #include "loss/fused_softmax.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include "loss/matryoshka.h"
 #include "loss/test_support.h"

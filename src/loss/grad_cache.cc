@@ -1,5 +1,7 @@
 #include "loss/grad_cache.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <vector>
 
 #include "base/error.h"

@@ -1,5 +1,7 @@
 #include "loss/grad_cache.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include "loss/advice.h"
 #include "loss/matryoshka.h"
 #include "loss/test_support.h"

@@ -1,5 +1,7 @@
 #include "loss/ranking.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include "loss/check.h"
 
 namespace akin::loss {

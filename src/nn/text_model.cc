@@ -1,6 +1,8 @@
 // Joins the parts: parameters, a stack for the device, pooling, heads, saving.
 #include "nn/text_model.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <mutex>
 #include <optional>

@@ -2,6 +2,7 @@
 // every family with the engine is in tests/parity.
 #include "nn/text_model.h"
 
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 

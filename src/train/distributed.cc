@@ -71,6 +71,12 @@ std::string first_line(std::string_view words) {
   return std::string(words.substr(0, words.find('\n')));
 }
 
+// libtorch 2.4 and later ask for libuv, which not every build of it has (Debian's has not).
+template <typename Options>
+void use_plain_sockets(Options& options) {
+  if constexpr (requires { options.useLibUV; }) options.useLibUV = false;
+}
+
 class C10dGroup final : public Group {
  public:
   explicit C10dGroup(const Launch& launch) : Group(launch) {
@@ -163,6 +169,7 @@ class C10dGroup final : public Group {
  private:
   void open_store() {
     c10d::TCPStoreOptions options;
+    use_plain_sockets(options);
     options.port = launch_.port;
     options.isServer = leads();
     options.waitWorkers = false;
@@ -263,6 +270,8 @@ class C10dGroup final : public Group {
   Collectives& carrier(const at::Tensor& wire) {
 #ifdef AKIN_NCCL
     if (wire.is_cuda() && nccl_ == nullptr) {
+      // Else its watchdog aborts the process ten minutes after another one is gone.
+      ::setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0", 0);
       nccl_ = c10::make_intrusive<c10d::ProcessGroupNCCL>(
           c10::make_intrusive<c10d::PrefixStore>("nccl", store_), static_cast<int>(rank()),
           static_cast<int>(size()));
@@ -287,11 +296,30 @@ class C10dGroup final : public Group {
   void act(at::Tensor& values, const Start& start) {
     try {
       at::Tensor wire = on_wire(values);
-      start(carrier(wire), wire)->wait();
+      Collectives& group = carrier(wire);
+      if (wire.is_cuda()) {
+        gloo_->barrier()->wait();  // NCCL waits for a process that is gone; Gloo finds it out
+        finish_on_gpu(*start(group, wire));
+      } else {
+        start(group, wire)->wait();
+      }
       if (!wire.is_same(values)) values.copy_(wire);
     } catch (const std::exception& error) {
       lose(error.what());
     }
+  }
+
+  // A wait that ends: NCCL's own is the stream's, and does not return once a process is gone.
+  template <typename Work>
+  void finish_on_gpu(Work& work) {
+    const auto limit = launch_.wait_seconds == 0 ? kStep : wait_;
+    const auto deadline = Clock::now() + limit;
+    while (!work.isCompleted()) {
+      if (Clock::now() > deadline)
+        throw std::runtime_error(fmt::format("no answer on the GPUs within {} s", limit.count()));
+      std::this_thread::yield();
+    }
+    work.wait();
   }
 
   [[noreturn]] void lose(const std::string& what) {

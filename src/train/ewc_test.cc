@@ -2,6 +2,7 @@
 // gradients taken by differences, one text at a time.
 #include "train/ewc.h"
 
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 

@@ -1,5 +1,7 @@
 #include "train/fisher.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <cmath>
 #include <vector>
 

@@ -193,9 +193,9 @@ void apply_setting(Recipe& recipe, const std::string& setting) {
   }
   bool found = false;
   std::vector<std::string_view> known;
-  each_table(recipe, [&](const char* name, const std::vector<OptionField>& fields) {
-    known.emplace_back(name);
-    if (table != name) return;
+  each_table(recipe, [&](const char* own_name, const std::vector<OptionField>& fields) {
+    known.emplace_back(own_name);
+    if (table != own_name) return;
     found = true;
     apply_to(fields, table, key, value, setting);
   });
