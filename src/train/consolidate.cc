@@ -20,10 +20,6 @@ Importance estimate(const Recipe& recipe, const std::vector<FisherSource>& from,
     sources.back().batch = std::min<size_t>(table.candidates, one.source.store->size());
     names.push_back(one.source.name);
   }
-  if (sources.empty()) {
-    throw_error(ErrorKind::usage, "ewc",
-                "the Fisher information is estimated on pairs, and no source has any");
-  }
   data::Mixture mixture(sources, {recipe.mixture.alpha, recipe.mixture.cap, recipe.train.seed});
   FisherEstimate fisher(model, table.labels, recipe.train.seed);
   while (fisher.queries() < table.estimate) {
@@ -74,6 +70,12 @@ std::unique_ptr<Ewc> hold_weights(const Recipe& recipe, const Sources& sources,
   const EwcTable& table = recipe.ewc;
   const fs::path kept = out / "ewc.safetensors";
   if (table.from.empty() && sources.old.empty()) {
+    if (table.estimate != 0 && sources.fisher.empty()) {
+      throw_error(ErrorKind::usage, "ewc.estimate",
+                  "is {}, but what matters is estimated on pairs that belong together, and no "
+                  "source is one of such pairs; leave it out, or add a source",
+                  table.estimate);
+    }
     if (table.lambda == 0) return nullptr;
     throw_error(ErrorKind::usage, "ewc",
                 "lambda is {}, but nothing says what to hold; give from = the fisher.safetensors "
@@ -106,6 +108,7 @@ std::unique_ptr<Ewc> hold_weights(const Recipe& recipe, const Sources& sources,
 void leave_importance(const Recipe& recipe, const Sources& sources, const fs::path& model,
                       const fs::path& out, const Ewc* held, const ProgressSink& progress) {
   if (recipe.ewc.estimate == 0) return;
+  if (sources.fisher.empty()) return write_importance(out / "fisher.safetensors", held->held());
   const auto finished = open_finished(recipe, model);
   Importance fresh = estimate(recipe, sources.fisher, *finished, progress);
   if (held != nullptr) fresh = combine(held->held(), fresh, recipe.ewc.keep, recipe.ewc.decay);

@@ -54,17 +54,16 @@ std::unique_ptr<loss::Loss> make_source_loss(const Recipe& recipe, const SourceT
   return loss::make_matryoshka(std::move(out), {recipe.matryoshka.dims, recipe.matryoshka.weights});
 }
 
-// A loss that takes every second text for a positive must not get pairs that are none.
+// What takes every second text for a positive must not get pairs that are none.
 void check_positives(const SourceTable& source, const data::RecordStore& store,
-                     const loss::LossNeeds& needs) {
+                     const std::string& who) {
   const uint64_t none = store.fields().not_pairs;
-  if (source.classes || source.single || none == 0) return;
-  if (needs.labels || needs.teacher || needs.scores) return;
+  if (none == 0) return;
   throw_error(ErrorKind::bad_format, source.name,
-              "{} of {} records have the label 0: their texts do not belong together, but the loss "
-              "{} takes every second text for a positive; leave them out with labels = "
-              "[\"0=drop\", \"1=1\"], or choose a loss for labels, such as cosent",
-              none, store.size(), source.loss.name);
+              "{} of {} records have the label 0: their texts do not belong together, but {} takes "
+              "every second text for a positive; leave them out with labels = [\"0=drop\", "
+              "\"1=1\"], or choose a loss for labels, such as cosent",
+              none, store.size(), who);
 }
 
 void check_fields(const SourceTable& source, const data::MixtureSource& opened,
@@ -78,7 +77,8 @@ void check_fields(const SourceTable& source, const data::MixtureSource& opened,
                 source.loss.name, what, have, opened.store->size());
   };
   const bool two_sides = !source.single && !has_classes(source);
-  check_positives(source, *opened.store, needs);
+  if (two_sides && !needs.labels && !needs.teacher && !needs.scores)
+    check_positives(source, *opened.store, "the loss " + source.loss.name);
   if (two_sides && fields.positive < opened.store->size()) lacking("a positive", fields.positive);
   if (needs.labels && !has_classes(source) && fields.label < opened.store->size()) {
     lacking("a label", fields.label);
@@ -210,10 +210,11 @@ Sources open_sources(const Recipe& recipe, const fs::path& data, const fs::path&
         throw_error(ErrorKind::usage, source.name,
                     "an old source is one of pairs: [ewc] estimates what they need");
       }
+      check_positives(source, *opened.store, "[ewc]");
       out.old.push_back(fisher);
       continue;
     }
-    if (pairs) out.fisher.push_back(fisher);
+    if (pairs && opened.store->fields().not_pairs == 0) out.fisher.push_back(fisher);
     auto loss = make_source_loss(recipe, source);
     check_fields(source, opened, *loss, !recipe.teacher.model.empty());
     out.mixture.push_back(std::move(opened));

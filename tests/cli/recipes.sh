@@ -20,7 +20,7 @@ trap 'rm -rf "$work"' EXIT
 failed=0
 
 # Recipes that others start from come first.
-all="retromae dupmae mlm-rope jina-v1-pairs jina-v1-triplets m3e bge-finetune text2vec-cosent simcse-unsup simcse-nli acge-multiloss-mrl static-mrl"
+all="retromae dupmae mlm-rope jina-v1-pairs jina-v1-triplets m3e bge-finetune text2vec-cosent simcse-unsup simcse-nli acge-multiloss-mrl static-mrl jina-v3-adapters ewc"
 [ $# -gt 0 ] && all="$*"
 
 # Runs a recipe, and before it the one whose model it opens.
@@ -29,7 +29,7 @@ run() {
   case $1 in
     mlm-rope) run retromae ;;
     bge-finetune | text2vec-cosent | acge-multiloss-mrl) run m3e ;;
-    jina-v1-triplets | simcse-*) run jina-v1-pairs ;;
+    jina-v1-triplets | simcse-* | jina-v3-adapters | ewc) run jina-v1-pairs ;;
   esac
   options="--set train.steps=3 --set train.batch=8 --set train.log_every=1"
   small="--set model.layers=1 --set model.hidden=48 --set model.heads=4 --set model.ffn_hidden=96"
@@ -42,6 +42,7 @@ run() {
     static-mrl)
       options="$options --set model.hidden=32 --set matryoshka.dims=32,16"
       options="$options --set model.tokenizer=tokenizers/bert-base-chinese" ;;
+    ewc) options="$options --set model.open=$work/jina-v1-pairs/model --set ewc.estimate=16" ;;
     *) options="$options --set model.open=$work/jina-v1-pairs/model" ;;
   esac
   name=$1

@@ -277,6 +277,13 @@ TEST(Train, NamesWhatIsWrong) {
             std::string::npos);
   EXPECT_NE(error(recipe + "[[source]]\npath = \"graded.jsonl\"\n").find("40 of 400 records"),
             std::string::npos);
+  const std::string old = "[[source]]\npath = \"graded.jsonl\"\nold = true\n";
+  EXPECT_NE(error(recipe + old, {"--set", "ewc.estimate=8"}).find("[ewc] takes every second"),
+            std::string::npos);
+  EXPECT_NE(error(recipe, {"--set", "source.pairs.path=graded.jsonl", "--set",
+                           "source.pairs.loss.name=cosent", "--set", "ewc.estimate=8"})
+                .find("ewc.estimate"),
+            std::string::npos);
   EXPECT_NE(error("[train]\nstep = 1\n").find("recipe.toml:2"), std::string::npos);
 }
 
