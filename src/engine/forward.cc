@@ -118,8 +118,12 @@ class Pass {
                                 : Activation::identity;
     if (late != Activation::identity) epilogue = {EpilogueKind::store, Activation::identity};
     const Range local = mine({0, chunk.size()});
-    operand.set_rows(local.begin, in.row_range(local.begin, local.size()));
-    wait_if_by_columns();
+    if (by_columns_) {
+      operand.set_rows(local.begin, in.row_range(local.begin, local.size()));
+      team_.wait();
+    } else {
+      operand.set_all(in.row_range(0, chunk.size()));
+    }
     const Range panels = by_columns_ ? team_.share(w.panels()) : Range{0, w.panels()};
     w.run(operand, 0, chunk.size(), panels.begin, panels.end, epilogue, out);
     wait_if_by_columns();

@@ -21,7 +21,7 @@ constexpr size_t kBlockQueries = 128;  // their packed form and scores stay in a
 constexpr size_t kStripDocs = 256;     // a multiple of kernels::kRowBlock
 constexpr size_t kSlabStrips = 16;
 constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
-static_assert(kStripDocs % kernels::kRowBlock == 0);
+static_assert(kStripDocs % kernels::kRowBlock == 0 && kStripDocs <= kSelectMost);
 
 void check_finite(MatView<const float> rows, size_t first_number, std::string_view what) {
   for (size_t r = 0; r < rows.rows(); ++r) {
@@ -88,24 +88,39 @@ struct FlatSearch::State {
     }
   }
 
-  // scores: [rows, n] of the documents from `first` on, for the queries of one block.
-  void select(MatView<const float> scores, size_t block, size_t first,
-              std::span<const uint32_t> ranks, uint64_t* scratch) {
+  // scores: [documents, queries of one block], and the documents' ranks.
+  void select(MatView<const float> scores, size_t block, const uint32_t* ranks, uint64_t* scratch) {
     uint32_t columns[kBlockQueries + kSelectPadding];
     float kept[kBlockQueries + kSelectPadding];
     const size_t query = block * block_queries;
     for (size_t r = 0; r < scores.rows(); ++r) {
       const size_t n =
           select_at_least(scores.row(r), best.thresholds() + query, scores.cols(), columns, kept);
-      if (n == 0) continue;
-      const uint32_t rank = ranks.empty() ? ~static_cast<uint32_t>(first + r) : ranks[r];
-      for (size_t i = 0; i < n; ++i) best.add(query + columns[i], kept[i], rank, scratch);
+      for (size_t i = 0; i < n; ++i) best.add(query + columns[i], kept[i], ranks[r], scratch);
     }
   }
 
-  // All products of the documents with the queries of `which` blocks.
+  // The same where many documents are kept, query by query.
+  void select_most(MatView<const float> scores, size_t block, const uint32_t* ranks,
+                   float* by_query, uint64_t* scratch) {
+    const size_t query = block * block_queries, n = scores.rows();
+    transpose(scores.data(), n, scores.cols(), by_query);
+    for (size_t q = 0; q < scores.cols(); ++q)
+      best.add_run(query + q, by_query + q * n, ranks, n, scratch);
+  }
+
+  // Whether so many documents are among the best so far that most scores are looked at twice.
+  bool keeps_most(size_t seen) const {
+    constexpr size_t kShare = 16;
+    return best.takes_runs() && seen / kShare < best.k();
+  }
+
+  // All products of the documents with the queries of `which` blocks; `seen` came before them.
   void multiply(MatView<const float> docs, size_t first, std::span<const uint32_t> ranks,
-                std::span<const size_t> which) {
+                std::span<const size_t> which, size_t seen) {
+    std::vector<uint32_t> own_ranks(ranks.begin(), ranks.end());
+    for (size_t r = own_ranks.size(); r < docs.rows(); ++r)
+      own_ranks.push_back(~static_cast<uint32_t>(first + r));
     const size_t n = (docs.rows() + kStripDocs - 1) / kStripDocs;
     const auto rows = [&](size_t strip) {
       return std::min(kStripDocs, docs.rows() - strip * kStripDocs);
@@ -113,7 +128,7 @@ struct FlatSearch::State {
     parallel_for(pool, n, 1, [&](size_t strip, size_t) {
       const MatView<const float> part = docs.row_range(strip * kStripDocs, rows(strip));
       strips[strip].reserve(backend, part.rows(), dims);
-      strips[strip].set_rows(0, part);
+      strips[strip].set_all(part);
     });
     parallel_for(pool, which.size(), 1, [&](size_t i, size_t thread) {
       const size_t block = which[i];
@@ -123,8 +138,12 @@ struct FlatSearch::State {
         const MatView<float> y(products[thread].data(), rows(strip), packed.n());
         packed.run(strips[strip], rows(strip), {}, y);
         const size_t begin = strip * kStripDocs;
-        select(y, block, first + begin, ranks.empty() ? ranks : ranks.subspan(begin, rows(strip)),
-               spares[thread].data());
+        uint64_t* spare = spares[thread].data();
+        if (keeps_most(seen + begin)) {
+          select_most(y, block, own_ranks.data() + begin, turned[thread].data(), spare);
+        } else {
+          select(y, block, own_ranks.data() + begin, spare);
+        }
       }
     });
   }
@@ -157,7 +176,7 @@ struct FlatSearch::State {
       check_interrupted();
       const size_t rows = std::min(kMultiplied, docs.rows() - begin);
       multiply(docs.row_range(begin, rows), first + begin,
-               ranks.empty() ? ranks : ranks.subspan(begin, rows), which);
+               ranks.empty() ? ranks : ranks.subspan(begin, rows), which, documents + begin);
     }
     documents += docs.rows();
   }
@@ -182,8 +201,8 @@ struct FlatSearch::State {
   bool has_ranks = false;
   std::vector<uint32_t> doc_of_rank;
   std::vector<kernels::Operand> strips = std::vector<kernels::Operand>(kSlabStrips);
-  std::vector<AlignedArray<float>> products;   // per thread
-  std::vector<AlignedArray<uint64_t>> spares;  // per thread
+  std::vector<AlignedArray<float>> products, turned;  // per thread
+  std::vector<AlignedArray<uint64_t>> spares;         // per thread
 };
 
 FlatSearch::FlatSearch(MatView<const float> queries, size_t k, ThreadPool& pool) {
@@ -191,6 +210,7 @@ FlatSearch::FlatSearch(MatView<const float> queries, size_t k, ThreadPool& pool)
   state_ = std::make_unique<State>(queries, k, pool);
   for (size_t thread = 0; thread < pool.size(); ++thread) {
     state_->products.emplace_back(kStripDocs * kBlockQueries);
+    state_->turned.emplace_back(kStripDocs * kBlockQueries);
     state_->spares.emplace_back(state_->best.scratch_keys());
   }
 }

@@ -31,6 +31,16 @@ class BestKeys {
     keys_[query * capacity_ + sizes_[query]] = make_key(score, rank);
     if (++sizes_[query] == capacity_) settle(query, scratch);
   }
+  // Whether add_run may be called.
+  bool takes_runs() const { return capacity_ - k_ >= kSelectMost; }
+  // add() for each of n <= kSelectMost documents that scores enough.
+  void add_run(size_t query, const float* scores, const uint32_t* ranks, size_t n,
+               uint64_t* scratch) {
+    if (sizes_[query] + n > capacity_) settle(query, scratch);
+    uint64_t* end = keys_.data() + query * capacity_ + sizes_[query];
+    sizes_[query] += static_cast<uint32_t>(append_keys(scores, ranks, thresholds_[query], n, end));
+    if (sizes_[query] == capacity_) settle(query, scratch);
+  }
   // Leaves at most k keys, and the threshold is the k-th best score when there are k.
   void settle(size_t query, uint64_t* scratch);
 

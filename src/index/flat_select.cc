@@ -104,6 +104,50 @@ size_t keep_in_place(float threshold, size_t n, uint32_t* columns, float* kept) 
   return keep(kept, threshold, n, column, columns, kept);
 }
 
+size_t keys_at_least(const float* scores, const uint32_t* ranks, float threshold, size_t n,
+                     uint64_t* keys) {
+  uint32_t own[kSelectMost + kSelectPadding];
+  float kept[kSelectMost + kSelectPadding];
+  const auto rank = [=](auto du, size_t c) HWY_ATTR { return hn::LoadU(du, ranks + c); };
+  const size_t count = keep(scores, threshold, n, rank, own, kept);
+  for (size_t i = 0; i < count; ++i) keys[i] = make_key(kept[i], own[i]);
+  return count;
+}
+
+#if HWY_TARGET == HWY_SCALAR
+constexpr size_t kSquare = 1;
+HWY_INLINE void turn(const float* in, size_t, float* out, size_t) { *out = *in; }
+#else
+// Four rows of four.
+constexpr size_t kSquare = 4;
+HWY_INLINE void turn(const float* in, size_t cols, float* out, size_t rows) {
+  const hn::CappedTag<float, 4> d;
+  const hn::Repartition<double, decltype(d)> d2;
+  const auto q0 = hn::LoadU(d, in), q1 = hn::LoadU(d, in + cols), q2 = hn::LoadU(d, in + 2 * cols),
+             q3 = hn::LoadU(d, in + 3 * cols);
+  const auto low01 = hn::BitCast(d2, hn::InterleaveLower(d, q0, q1));
+  const auto low23 = hn::BitCast(d2, hn::InterleaveLower(d, q2, q3));
+  const auto high01 = hn::BitCast(d2, hn::InterleaveUpper(d, q0, q1));
+  const auto high23 = hn::BitCast(d2, hn::InterleaveUpper(d, q2, q3));
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(d2, low01, low23)), d, out);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(d2, low01, low23)), d, out + rows);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(d2, high01, high23)), d, out + 2 * rows);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(d2, high01, high23)), d, out + 3 * rows);
+}
+#endif
+
+void turn_all(const float* in, size_t rows, size_t cols, float* out) {
+  const size_t whole = rows / kSquare * kSquare;
+  size_t c = 0;
+  for (; c + kSquare <= cols; c += kSquare) {
+    for (size_t r = 0; r < whole; r += kSquare)
+      turn(in + r * cols + c, cols, out + c * rows + r, rows);
+  }
+  for (size_t r = 0; r < rows; ++r) {  // the edges
+    for (size_t k = r < whole ? c : 0; k < cols; ++k) out[k * rows + r] = in[r * cols + k];
+  }
+}
+
 // keys > pivot to the front, the others to `rest`, each in order; returns how many went to the
 // front. A vector is read before anything is written over it.
 size_t partition(uint64_t* keys, size_t n, uint64_t pivot, uint64_t* rest) {
@@ -126,6 +170,12 @@ size_t partition(uint64_t* keys, size_t n, uint64_t pivot, uint64_t* rest) {
     back += larger ? 0 : 1;
   }
   return front;
+}
+
+uint64_t least_of(const uint64_t* keys, size_t n) {
+  uint64_t least = keys[0];
+  for (size_t i = 1; i < n; ++i) least = keys[i] < least ? keys[i] : least;
+  return least;
 }
 
 bool finite(const float* values, size_t n) {
@@ -154,7 +204,10 @@ HWY_EXPORT(select);
 HWY_EXPORT(select_one);
 HWY_EXPORT(append);
 HWY_EXPORT(keep_in_place);
+HWY_EXPORT(keys_at_least);
+HWY_EXPORT(turn_all);
 HWY_EXPORT(partition);
+HWY_EXPORT(least_of);
 HWY_EXPORT(finite);
 
 size_t select_at_least(const float* scores, const float* thresholds, size_t n, uint32_t* columns,
@@ -171,6 +224,13 @@ size_t append_at_least(const float* scores, float threshold, size_t n, uint32_t 
 }
 size_t keep_at_least(float threshold, size_t n, uint32_t* columns, float* kept) {
   return HWY_DYNAMIC_DISPATCH(keep_in_place)(threshold, n, columns, kept);
+}
+size_t append_keys(const float* scores, const uint32_t* ranks, float threshold, size_t n,
+                   uint64_t* keys) {
+  return HWY_DYNAMIC_DISPATCH(keys_at_least)(scores, ranks, threshold, n, keys);
+}
+void transpose(const float* in, size_t rows, size_t cols, float* out) {
+  HWY_DYNAMIC_DISPATCH(turn_all)(in, rows, cols, out);
 }
 // Quickselect. The pivot is the middle one of nine; a pivot that moves nothing ends the quick way.
 uint64_t move_largest_to_front(uint64_t* keys, size_t n, size_t k, uint64_t* scratch) {
@@ -199,7 +259,7 @@ uint64_t move_largest_to_front(uint64_t* keys, size_t n, size_t k, uint64_t* scr
     want -= front;
     n -= front;
   }
-  return *std::min_element(keys, keys + k);
+  return HWY_DYNAMIC_DISPATCH(least_of)(keys, k);
 }
 
 // Two counting passes over sixteen bits of the distance to the largest key, scaled so that they

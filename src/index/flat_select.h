@@ -35,6 +35,15 @@ size_t append_at_least(const float* scores, float threshold, size_t n, uint32_t 
 // Of n pairs, those with kept[i] >= threshold, in their order, at the front; returns how many.
 size_t keep_at_least(float threshold, size_t n, uint32_t* columns, float* kept);
 
+// Keys of the scores >= threshold and their ranks, one after another; returns how many.
+// n <= kSelectMost; room for n in keys.
+inline constexpr size_t kSelectMost = 256;
+size_t append_keys(const float* scores, const uint32_t* ranks, float threshold, size_t n,
+                   uint64_t* keys);
+
+// out[c][r] = in[r][c]; rows of `in` and of `out` lie one after another.
+void transpose(const float* in, size_t rows, size_t cols, float* out);
+
 // Moves the k largest of n keys to the front, in no order, and returns the smallest of them; what
 // lies behind them is lost.
 // 0 < k <= n; scratch: room for n + kSelectPadding. Keys should differ; equal ones cost time only.

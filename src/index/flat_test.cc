@@ -79,7 +79,7 @@ TEST(FlatSearch, EqualsSorting) {
     for (const size_t count : {1, 31, 150}) {
       const Mat<float> queries = vectors(count, dims, 1, 3), docs = vectors(5000, dims, 2, 5);
       const std::vector<uint32_t> ranks = shuffled_ranks(docs.rows());
-      for (const size_t k : {1, 10, 700}) {
+      for (const size_t k : {1, 10, 300, 700}) {  // 300: many documents are kept, then few
         const auto got = search(queries, docs, k, 2, 1777, ranks);
         ASSERT_EQ(got.size(), count);
         for (size_t q = 0; q < count; q += 7) {
@@ -94,14 +94,15 @@ TEST(FlatSearch, EqualsSorting) {
 TEST(FlatSearch, NoMatterHow) {
   const Mat<float> queries = vectors(70, 20, 3, 9), docs = vectors(9000, 20, 4, 9);
   for (const std::vector<uint32_t>& ranks : {shuffled_ranks(docs.rows()), {}}) {
-    const auto first = search(queries, docs, 25, 1, docs.rows(), ranks);
-    for (size_t q = 0; q < 70; ++q) {
-      EXPECT_TRUE(same(first[q], expected(docs, queries.row(q), 25, ranks)));
-    }
-    for (const size_t chunk : {1000, 257}) {
-      for (const bool backwards : {false, true}) {
-        const auto other = search(queries, docs, 25, 2, chunk, ranks, backwards);
-        for (size_t q = 0; q < 70; ++q) EXPECT_TRUE(same(first[q], other[q])) << chunk;
+    for (const size_t k : {25, 300}) {
+      const auto first = search(queries, docs, k, 1, docs.rows(), ranks);
+      for (size_t q = 0; q < 70; ++q)
+        EXPECT_TRUE(same(first[q], expected(docs, queries.row(q), k, ranks)));
+      for (const size_t chunk : {1000, 257}) {
+        for (const bool backwards : {false, true}) {
+          const auto other = search(queries, docs, k, 2, chunk, ranks, backwards);
+          for (size_t q = 0; q < 70; ++q) EXPECT_TRUE(same(first[q], other[q])) << chunk;
+        }
       }
     }
   }
@@ -166,6 +167,27 @@ TEST(FlatSelect, EqualsALoop) {
     EXPECT_EQ(columns, wanted);
     for (size_t i = 0; i < count; ++i) EXPECT_EQ(kept[i], scores(0, columns[i]));
     EXPECT_EQ(all_finite(scores.data(), n), n <= 10);
+  }
+}
+
+TEST(FlatSelect, KeysAndTransposedScores) {
+  for (const size_t n : {1, 15, 16, 17, 255, 256}) {
+    const Mat<float> scores = vectors(1, n, 9, 7);
+    const std::vector<uint32_t> ranks = shuffled_ranks(n);
+    std::vector<uint64_t> wanted, keys(n);
+    for (size_t i = 0; i < n; ++i) {
+      if (scores(0, i) >= 0.125F) wanted.push_back(make_key(scores(0, i), ranks[i]));
+    }
+    keys.resize(append_keys(scores.data(), ranks.data(), 0.125F, n, keys.data()));
+    EXPECT_EQ(keys, wanted);
+    for (const size_t rows : {1, 3, 4, 9, 16}) {
+      const Mat<float> in = vectors(rows, n, 3, 100);
+      Mat<float> out(n, rows);
+      transpose(in.data(), rows, n, out.data());
+      for (size_t r = 0; r < rows; ++r) {
+        for (size_t c = 0; c < n; ++c) ASSERT_EQ(out(c, r), in(r, c)) << rows << " x " << n;
+      }
+    }
   }
 }
 

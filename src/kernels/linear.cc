@@ -88,10 +88,24 @@ void Operand::reserve(Backend backend, size_t rows, size_t k) {
   backend_ = backend;
   rows_ = rows;
   k_ = k;
+  own_rows();
+}
+
+void Operand::own_rows() {
+  borrowed_ = nullptr;
+  stride_ = k_;
+}
+
+void Operand::set_all(MatView<const float> x) {
+  own_rows();
+  if (backend_ != Backend::simd_f32) return set_rows(0, x);
+  AKIN_CHECK(x.cols() == k_ && x.rows() <= rows_);
+  borrowed_ = reinterpret_cast<const uint8_t*>(x.data());
+  stride_ = x.stride();
 }
 
 void Operand::set_rows(size_t row, MatView<const float> x) {
-  AKIN_CHECK(x.cols() == k_ && row + x.rows() <= rows_);
+  AKIN_CHECK(x.cols() == k_ && row + x.rows() <= rows_ && borrowed_ == nullptr);
   thread_local std::vector<int8_t> q;
   if (backend_ == Backend::simd_int8) q.resize(k_);
   for (size_t r = 0; r < x.rows(); ++r, ++row) {
@@ -173,7 +187,7 @@ void PackedLinear::run(const Operand& x, size_t row_begin, size_t row_end, size_
   if (row_begin >= row_end || panel_begin >= panel_end) return;
   MatmulArgs args;
   args.x = x.data();
-  args.x_stride = k_;
+  args.x_stride = x.stride();
   args.x_scales = x.scales();
   args.w = data_.data();
   args.w_scales = scales_.data();

@@ -44,16 +44,23 @@ class Operand {
   // Converts rows of x, [n, K], into rows [row, row + n). Different rows may be set by different
   // threads.
   void set_rows(size_t row, MatView<const float> x);
+  // set_rows(0, x) by one thread; but simd_f32 refers to x, which must live, unchanged, until the
+  // products are done.
+  void set_all(MatView<const float> x);
 
   Backend backend() const { return backend_; }
   size_t rows() const { return rows_; }
   size_t k() const { return k_; }
-  const uint8_t* data() const { return data_.data(); }
+  const uint8_t* data() const { return borrowed_ == nullptr ? data_.data() : borrowed_; }
+  size_t stride() const { return stride_; }  // simd_f32: floats from row to row
   const float* scales() const { return scales_.data(); }
 
  private:
+  void own_rows();
+
   Backend backend_ = Backend::simd_f32;
-  size_t rows_ = 0, k_ = 0;
+  size_t rows_ = 0, k_ = 0, stride_ = 0;
+  const uint8_t* borrowed_ = nullptr;
   AlignedArray<uint8_t> data_;
   AlignedArray<float> scales_;  // int8 only
 };
