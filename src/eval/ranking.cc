@@ -183,19 +183,22 @@ double rate(size_t i) { return static_cast<double>(i) * 0.1; }
 
 using Curve = std::array<double, kRates>;
 
-Curve abstention_curve(std::span<const double> confidence, std::span<const double> metric) {
-  const size_t n = metric.size();
-  std::vector<size_t> order(n);
+std::vector<size_t> rising_order(std::span<const double> confidence) {
+  std::vector<size_t> order(confidence.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return confidence[a] < confidence[b]; });
-  std::vector<double> sorted(n);
-  for (size_t i = 0; i < n; ++i) sorted[i] = metric[order[i]];
+  return order;
+}
+
+// Of a metric whose queries are left out from the front.
+Curve abstention_curve(std::span<const double> metric) {
+  const size_t n = metric.size();
   Curve curve{};
   for (size_t i = 0; i < kRates; ++i) {
     const double wanted = std::nearbyint(rate(i) * static_cast<double>(n));  // half to even
     const size_t abstained = std::min(static_cast<size_t>(wanted), n - 1);
-    curve[i] = mean(std::span<const double>(sorted).subspan(abstained));
+    curve[i] = mean(metric.subspan(abstained));
   }
   return curve;
 }
@@ -205,6 +208,24 @@ double area(const Curve& curve) {
   for (size_t i = 0; i + 1 < kRates; ++i)
     parts[i] = (rate(i + 1) - rate(i)) * (curve[i + 1] + curve[i]) / 2.0;
   return numpy_sum(parts.data(), parts.size());
+}
+
+// A metric's areas: with the best order of its queries, and with any.
+struct Bounds {
+  double best, flat;
+};
+Bounds bounds_of(std::vector<double> metric) {
+  std::sort(metric.begin(), metric.end());
+  const Curve oracle = abstention_curve(metric);
+  return {area(oracle), oracle[0] * (rate(kRates - 1) - rate(0))};
+}
+
+double nauc(std::span<const size_t> order, std::span<const double> metric, const Bounds& bounds) {
+  if (bounds.best == bounds.flat) return std::numeric_limits<double>::quiet_NaN();
+  std::vector<double> values;
+  values.reserve(order.size());
+  for (const size_t query : order) values.push_back(metric[query]);
+  return (area(abstention_curve(values)) - bounds.flat) / (bounds.best - bounds.flat);
 }
 
 }  // namespace
@@ -241,14 +262,17 @@ std::vector<std::pair<std::string, double>> RankingScores::aggregate() const {
                        rounded ? round_decimals(value, 5) : value);
     }
   };
+  const std::array<std::pair<std::string_view, std::vector<size_t>>, 3> orders = {
+      {{"max", rising_order(confidence_max)},
+       {"std", rising_order(confidence_std)},
+       {"diff1", rising_order(confidence_diff)}}};
   const auto add_nauc = [&](std::string_view name, const Table& table) {
-    const std::array<std::pair<std::string_view, const std::vector<double>*>, 3> confidences = {
-        {{"max", &confidence_max}, {"std", &confidence_std}, {"diff1", &confidence_diff}}};
     for (size_t c = 0; c < cutoffs.size(); ++c) {
       const auto metric = column(table, c);
-      for (const auto& [suffix, confidence] : confidences) {
+      const Bounds bounds = bounds_of(metric);
+      for (const auto& [suffix, order] : orders) {
         out.emplace_back(fmt::format("nauc_{}_at_{}_{}", name, cutoffs[c], suffix),
-                         abstention_nauc(*confidence, metric));
+                         nauc(order, metric, bounds));
       }
     }
   };
@@ -272,11 +296,7 @@ std::vector<std::pair<std::string, double>> RankingScores::aggregate() const {
 double abstention_nauc(std::span<const double> confidence, std::span<const double> metric) {
   check_rows(metric.size(), 1, "nauc");
   check_same_size(confidence.size(), metric.size(), "nauc", "confidences");
-  const Curve oracle = abstention_curve(metric, metric);
-  const double raw = area(abstention_curve(confidence, metric)), best = area(oracle);
-  const double flat = oracle[0] * (rate(kRates - 1) - rate(0));
-  if (best == flat) return std::numeric_limits<double>::quiet_NaN();
-  return (raw - flat) / (best - flat);
+  return nauc(rising_order(confidence), metric, bounds_of({metric.begin(), metric.end()}));
 }
 
 double round_decimals(double value, int decimals) {
