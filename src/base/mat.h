@@ -97,6 +97,13 @@ class Mat {
   Mat(size_t rows, size_t cols) : array_(rows * cols), rows_(rows), cols_(cols) {
     std::fill_n(array_.data(), rows * cols, T{});
   }
+  static Mat unfilled(size_t rows, size_t cols) {  // for who writes every value
+    Mat mat;
+    mat.array_.reset(rows * cols);
+    mat.rows_ = rows;
+    mat.cols_ = cols;
+    return mat;
+  }
   size_t rows() const { return rows_; }
   size_t cols() const { return cols_; }
   T* data() { return array_.data(); }

@@ -41,8 +41,10 @@ inline void check_finite(std::span<const double> values, std::string_view where,
   }
 }
 
-inline void check_finite(MatView<const float> x, std::string_view where, std::string_view what) {
-  for (size_t r = 0; r < x.rows(); ++r) {
+// Rows [begin, end).
+inline void check_finite(MatView<const float> x, size_t begin, size_t end, std::string_view where,
+                         std::string_view what) {
+  for (size_t r = begin; r < end; ++r) {
     const float* row = x.row(r);
     uint32_t broken = 0;  // all exponent bits set: an infinity or a NaN
     for (size_t c = 0; c < x.cols(); ++c) {
@@ -55,6 +57,9 @@ inline void check_finite(MatView<const float> x, std::string_view where, std::st
                 "for it",
                 what, r);
   }
+}
+inline void check_finite(MatView<const float> x, std::string_view where, std::string_view what) {
+  check_finite(x, 0, x.rows(), where, what);
 }
 
 }  // namespace akin::eval

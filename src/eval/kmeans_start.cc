@@ -28,20 +28,25 @@ class PlusPlus {
         rng_(rng),
         pool_(pool),
         trials_(2 + static_cast<size_t>(std::log(static_cast<double>(options.clusters)))),
-        subset_(rows_.size(), x.cols()),
-        panels_(dense::panels_of(rows_.size())),
-        packed_(panels_ * x.cols(), kPanel),
-        norms_(panels_ * kPanel),
-        candidates_(trials_, x.cols()),
-        products_(trials_, panels_ * kPanel),
+        subset_(Mat<float>::unfilled(rows_.size(), x.cols())),
+        norms_(rows_.size()),
         nearest_(rows_.size()),
         trial_distances_(trials_, rows_.size()),
         potentials_(trials_) {
+    dense::for_blocks(&pool_, rows_.size(), kGrain * kPanel, [&](size_t begin, size_t end) {
+      for (size_t r = begin; r < end; ++r) std::copy_n(x.row(rows_[r]), x.cols(), subset_.row(r));
+      square(begin, end);
+    });
+    bounded_.emplace(subset_.view(), norms_.data(), trials_, pool);
+    if (bounded_->usable()) return;
+    bounded_.reset();
+    panels_ = dense::panels_of(rows_.size());
+    packed_ = Mat<float>(panels_ * x.cols(), kPanel);
+    candidates_ = Mat<double>(trials_, x.cols());
+    products_ = Mat<double>(trials_, panels_ * kPanel);
     dense::for_blocks(&pool_, panels_, kGrain, [&](size_t begin, size_t end) {
       for (size_t p = begin; p < end; ++p) pack(p);
     });
-    bounded_.emplace(subset_.view(), norms_.data(), trials_, pool);
-    if (!bounded_->usable()) bounded_.reset();
   }
 
   Mat<float> run() {
@@ -49,7 +54,12 @@ class PlusPlus {
     const size_t first = first_row();
     std::copy_n(subset_.row(first), x_.cols(), centres.row(0));
     std::fill(nearest_.begin(), nearest_.end(), std::numeric_limits<float>::infinity());
-    measure(std::span(&first, 1));
+    if (bounded_) {
+      bounded_->measure_all(first, trial_distances_.row(0));
+      potentials_[0] = total(0);
+    } else {
+      measure(std::span(&first, 1));
+    }
     take(0);
     for (size_t c = 1; c < options_.clusters; ++c) {
       const auto candidates = draw();
@@ -99,22 +109,28 @@ class PlusPlus {
     return best;
   }
 
-  // Panel p of the subset, columns of rows, and their squared norms.
+  // The squared norms of rows [begin, end); a few at a time, because a sum waits for the one
+  // before.
+  void square(size_t begin, size_t end) {
+    constexpr size_t kRows = 8;
+    for (size_t row = begin; row < end; row += kRows) {
+      const float* from[kRows];
+      for (size_t r = 0; r < kRows; ++r) from[r] = subset_.row(std::min(row + r, end - 1));
+      double norms[kRows] = {};
+      for (size_t k = 0; k < x_.cols(); ++k) {
+        for (size_t r = 0; r < kRows; ++r) norms[r] += double{from[r][k]} * double{from[r][k]};
+      }
+      std::copy_n(norms, std::min(kRows, end - row), norms_.data() + row);
+    }
+  }
+
+  // Panel p of the subset: its rows as columns.
   void pack(size_t p) {
     const size_t depth = x_.cols();
     for (size_t r = p * kPanel; r < std::min((p + 1) * kPanel, rows_.size()); ++r) {
-      const float* from = x_.row(rows_[r]);
-      std::copy_n(from, depth, subset_.row(r));
+      const float* from = subset_.row(r);
       float* to = packed_.data() + dense::packed_at(0, r, depth);
       for (size_t k = 0; k < depth; ++k) to[k * kPanel] = from[k];
-    }
-    double* norms = norms_.data() + p * kPanel;
-    const float* panel = packed_.data() + p * depth * kPanel;
-    for (size_t k = 0; k < depth; ++k) {
-      for (size_t c = 0; c < kPanel; ++c) {
-        const double value = panel[k * kPanel + c];
-        norms[c] += value * value;
-      }
     }
   }
 
@@ -157,10 +173,11 @@ class PlusPlus {
   NumpyRandom& rng_;
   ThreadPool& pool_;
   size_t trials_;
-  Mat<float> subset_;  // [m, D]
-  size_t panels_;
+  Mat<float> subset_;          // [m, D]
+  std::vector<double> norms_;  // squared, of its rows
+  // For all products, when bounded_ is not there:
+  size_t panels_ = 0;
   Mat<float> packed_;                  // the subset, its rows as packed columns
-  std::vector<double> norms_;          // their squared norms
   Mat<double> candidates_, products_;  // [L, D], [L, m]
   std::vector<float> nearest_;         // squared distance to the nearest centre so far
   Mat<float> trial_distances_;         // [L, m]

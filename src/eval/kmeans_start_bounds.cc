@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "base/threads.h"
 #include "eval/dense.h"
@@ -92,6 +93,21 @@ std::vector<size_t> BoundedStart::screen(std::span<const size_t> candidates,
     if (sums[t].least * (1 - kSlack) <= best * (1 + kSlack)) out.push_back(t);
   }
   return out;
+}
+
+void BoundedStart::measure_all(size_t centre, float* distances) {
+  const std::vector<double> wide(rows_.row(centre), rows_.row(centre) + rows_.cols());
+  dense::for_blocks(&pool_, strips_.size(), 1, [&](size_t begin, size_t) {
+    Strip& strip = strips_[begin];
+    const size_t first = begin * kStripRows, n = strip.rows.cols();
+    std::vector<uint32_t> all(n);
+    std::iota(all.begin(), all.end(), static_cast<uint32_t>(first));
+    kernels::gathered_products(wide.data(), rows_, all, strip.wide.data());
+    for (size_t i = 0; i < n; ++i) {
+      distances[first + i] = squared_distance(strip.wide[i], norms_[centre], norms_[first + i],
+                                              std::numeric_limits<float>::infinity());
+    }
+  });
 }
 
 void BoundedStart::measure(size_t t, const std::vector<float>& nearest, float* distances) {

@@ -33,7 +33,10 @@ class BoundedStart {
  public:
   // rows [m, D]: dense; norms: their squares in float64. Both must outlive this.
   BoundedStart(MatView<const float> rows, const double* norms, size_t trials, ThreadPool& pool);
-  bool usable() const { return usable_; }  // false: no tile unit, or values that prove nothing
+  bool usable() const { return usable_; }  // false: no bf16 products, or values that prove nothing
+
+  // distances[r] = that of row r to row `centre`.
+  void measure_all(size_t centre, float* distances);
 
   // Screens the candidates (rows of the subset) and returns, ascending, the places of those that
   // may leave the least sum of distances.

@@ -97,7 +97,6 @@ class Clusterer {
         rng_(options.seed),
         centres_(start_centres(x, options, batch_rows_, rng_, pool), pool),
         counts_(options.clusters, 0.0F),
-        batch_(batch_rows_, x.cols()),
         drawn_(batch_rows_),
         labels_(batch_rows_),
         distances_(batch_rows_),
@@ -140,14 +139,16 @@ class Clusterer {
     return true;
   }
 
-  // Gathers and labels the batch; returns its inertia, summed in float32 in row order.
+  const float* drawn(size_t i) const { return x_.row(drawn_[i]); }
+
+  // Labels the batch; returns its inertia, summed in float32 in row order.
   double assign_batch() {
     dense::for_blocks(&pool_, batch_rows_, kGrain, [&](size_t begin, size_t end) {
       if (centres_.bounded() != nullptr) {
         assign_bounded(begin, end);
       } else {
-        dense::nearest_drawn(x_, drawn_.data(), begin, end, batch_.view(), centres_.view(),
-                             labels_.data(), distances_.data());
+        dense::nearest_drawn(x_, drawn_.data(), begin, end, centres_.view(), labels_.data(),
+                             distances_.data());
       }
     });
     return std::accumulate(distances_.begin(), distances_.end(), 0.0F);
@@ -157,20 +158,22 @@ class Clusterer {
   void assign_bounded(size_t begin, size_t end) {
     constexpr size_t kRows = 32;
     const size_t depth = x_.cols();
+    thread_local AlignedArray<float> copies;
+    copies.ensure(kRows * depth);
     const float* ahead[kRows];
     kernels::Rounding roundings[kRows];
     for (size_t row = begin; row < end; row += kRows) {
       const size_t rows = std::min(kRows, end - row);
       for (size_t r = 0; r < rows; ++r) {
-        if (row == begin && r + 1 < rows) fetch(x_.row(drawn_[row + r + 1]));
-        std::copy_n(x_.row(drawn_[row + r]), depth, batch_.row(row + r));
+        if (row == begin && r + 1 < rows) fetch(drawn(row + r + 1));
+        std::copy_n(drawn(row + r), depth, copies.data() + r * depth);
         roundings[r] = roundings_[drawn_[row + r]];
-        ahead[r] = x_.row(drawn_[std::min(row + kRows + r, end - 1)]);
+        ahead[r] = drawn(std::min(row + kRows + r, end - 1));
       }
-      centres_.bounded()->label(batch_.view().row_range(row, rows), roundings, centres_.view(),
-                                &labels_[row]);
-      dense::distances_to(batch_.view(), row, row + rows, centres_.view().rows,
-                          row + kRows < end ? ahead : nullptr, labels_.data(), distances_.data());
+      const MatView<const float> block(copies.data(), rows, depth);
+      centres_.bounded()->label(block, roundings, centres_.view(), &labels_[row]);
+      dense::distances_to(block, 0, rows, centres_.view().rows, row + kRows < end ? ahead : nullptr,
+                          &labels_[row], &distances_[row]);
     }
   }
 
@@ -193,7 +196,7 @@ class Clusterer {
     const size_t depth = x_.cols();
     float* __restrict centre = centres_.row(c);
     for (size_t k = 0; k < depth; ++k) centre[k] *= counts_[c];
-    for (const size_t i : members_[c]) dense::add(centre, batch_.row(i), depth);
+    for (const size_t i : members_[c]) dense::add(centre, drawn(i), depth);
     counts_[c] += static_cast<float>(members_[c].size());
     const float share = 1.0F / counts_[c];
     for (size_t k = 0; k < depth; ++k) centre[k] *= share;
@@ -218,7 +221,7 @@ class Clusterer {
     const auto rows = rng_.choice(batch_rows_, poor.size());
     std::vector<bool> chosen(counts_.size(), false);
     for (size_t i = 0; i < poor.size(); ++i) {
-      std::copy_n(batch_.row(rows[i]), x_.cols(), centres_.row(poor[i]));
+      std::copy_n(drawn(rows[i]), x_.cols(), centres_.row(poor[i]));
       centres_.changed(poor[i]);
       chosen[poor[i]] = true;
     }
@@ -272,8 +275,7 @@ class Clusterer {
   Centres centres_;
   std::vector<float> counts_;                 // rows each centre was given so far
   std::vector<kernels::Rounding> roundings_;  // of x, when centres are ruled out by them
-  Mat<float> batch_;
-  std::vector<size_t> drawn_;  // the rows of the batch
+  std::vector<size_t> drawn_;                 // the rows of the batch
   std::vector<int32_t> labels_;
   std::vector<float> distances_;
   std::vector<std::vector<size_t>> members_;
@@ -296,7 +298,9 @@ KMeansResult mini_batch_kmeans(MatView<const float> x, const KMeansOptions& opti
                 "got {} rows for {} clusters, expected at least a row each", x.rows(),
                 options.clusters);
   }
-  check_finite(x, kWhere, "embeddings");
+  dense::for_blocks(&pool, x.rows(), 512, [&](size_t begin, size_t end) {
+    check_finite(x, begin, end, kWhere, "embeddings");
+  });
   return Clusterer(x, options, pool).run();
 }
 

@@ -202,11 +202,12 @@ void nearest(const MatView<const float>& x, size_t begin, size_t end, const Cent
 }
 
 void nearest_drawn(const MatView<const float>& x, const size_t* drawn, size_t begin, size_t end,
-                   const MatView<float>& copy, const CentreView& centres, int32_t* labels,
-                   float* distances) {
+                   const CentreView& centres, int32_t* labels, float* distances) {
   constexpr size_t kLine = kAlignment / sizeof(float);
   const size_t panels = panels_of(centres.rows.rows()), depth = x.cols();
   float* dots = room_for_dots(panels);
+  thread_local AlignedArray<float> copies;
+  copies.ensure(kRows * depth);
   const float* ahead[kRows];
   for (size_t row = begin; row < end; row += kRows) {
     const size_t rows = HWY_MIN(kRows, end - row);
@@ -215,13 +216,13 @@ void nearest_drawn(const MatView<const float>& x, const size_t* drawn, size_t be
         const float* next = x.row(drawn[r + 1]);
         for (size_t k = 0; k < depth; k += kLine) __builtin_prefetch(next + k);
       }
-      std::copy_n(x.row(drawn[r]), depth, copy.row(r));
+      std::copy_n(x.row(drawn[r]), depth, copies.data() + (r - row) * depth);
     }
     const bool more = row + kRows < end;
     for (size_t r = 0; more && r < kRows; ++r) {
       ahead[r] = x.row(drawn[HWY_MIN(row + kRows + r, end - 1)]);
     }
-    const Block block{copy.row(row), copy.stride(), rows, more ? ahead : nullptr};
+    const Block block{copies.data(), depth, rows, more ? ahead : nullptr};
     label_block(block, centres, panels, dots, labels + row, distances + row);
   }
 }
@@ -355,10 +356,8 @@ void nearest(MatView<const float> x, size_t begin, size_t end, const CentreView&
 }
 
 void nearest_drawn(MatView<const float> x, const size_t* drawn, size_t begin, size_t end,
-                   MatView<float> copy, const CentreView& centres, int32_t* labels,
-                   float* distances) {
-  HWY_DYNAMIC_DISPATCH(nearest_drawn)
-  (x, drawn, begin, end, copy, centres, labels, distances);
+                   const CentreView& centres, int32_t* labels, float* distances) {
+  HWY_DYNAMIC_DISPATCH(nearest_drawn)(x, drawn, begin, end, centres, labels, distances);
 }
 
 void distances_to(MatView<const float> x, size_t begin, size_t end, MatView<const float> centres,

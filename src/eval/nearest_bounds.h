@@ -1,6 +1,6 @@
 // The nearest centre of each row by ruling the others out: products of vectors rounded to bfloat16
-// on the tile unit, with a proven bound on their error (kernels/rounding.h), and the products of
-// nearest.h, to the bit, for the few centres that remain. The labels are those of nearest.h.
+// on AMX or AVX512_BF16, with a proven bound on their error (kernels/rounding.h), and the products
+// of nearest.h, to the bit, for the few centres that remain. The labels are those of nearest.h.
 //
 // Shapes: N rows, D depth, K centres.
 #pragma once

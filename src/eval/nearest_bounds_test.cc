@@ -54,7 +54,7 @@ void expect_same_labels(const Mat<float>& x, const Mat<float>& centres) {
 }
 
 TEST(BoundedCentres, LabelsAreThoseOfAllProducts) {
-  if (!BoundedCentres::available(64, 64)) GTEST_SKIP() << "no tile unit";
+  if (!BoundedCentres::available(64, 64)) GTEST_SKIP() << "no bf16 products";
   for (const size_t dims : {33, 64, 300, 513}) {
     for (const size_t count : {2, 16, 37, 100}) {
       const Mat<float> x = random_mat(131, dims, dims);
@@ -71,7 +71,7 @@ TEST(BoundedCentres, LabelsAreThoseOfAllProducts) {
 }
 
 TEST(BoundedCentres, LabelsOfRowsThatProveNothing) {
-  if (!BoundedCentres::available(64, 64)) GTEST_SKIP() << "no tile unit";
+  if (!BoundedCentres::available(64, 64)) GTEST_SKIP() << "no bf16 products";
   Mat<float> x = random_mat(40, 50, 1), centres = random_mat(20, 50, 2);
   for (size_t k = 0; k < 50; ++k) {
     x(3, k) = 0;
@@ -115,7 +115,7 @@ TEST(NearestParts, EqualLoopsOnEveryInstructionSet) {
   kernels::set_isa(kernels::detected_isa());
 }
 
-// AMX and VNNI share their f32 products, so the whole of k-means must come out alike.
+// All sets from VNNI on share their f32 products, so the whole of k-means must come out alike.
 TEST(MiniBatchKMeans, SameWhicheverWayCentresAreFound) {
   ThreadPool pool(2);
   for (const size_t clusters : {3, 40}) {

@@ -86,15 +86,13 @@ TEST(Nearest, DrawnRowsAreAsRowsInPlace) {
   dense::nearest(x.view(), 0, x.rows(), view, labels.data(), distances.data());
   std::vector<size_t> drawn;
   for (size_t i = 0; i < 150; ++i) drawn.push_back(rng.below(x.rows()));
-  Mat<float> copy(150, 83);
   for (const size_t begin : {size_t{0}, size_t{101}}) {
-    dense::nearest_drawn(x.view(), drawn.data(), begin, begin == 0 ? 101 : 150, copy.view(), view,
+    dense::nearest_drawn(x.view(), drawn.data(), begin, begin == 0 ? 101 : 150, view,
                          drawn_labels.data(), drawn_distances.data());
   }
   for (size_t i = 0; i < drawn.size(); ++i) {
     EXPECT_EQ(drawn_labels[i], labels[drawn[i]]);
     EXPECT_EQ(drawn_distances[i], distances[drawn[i]]);
-    EXPECT_EQ(copy(i, 82), x(drawn[i], 82));
   }
 }
 
