@@ -29,6 +29,9 @@ constexpr size_t kListBytes = size_t{16} << 20;  // of a group's lists
 
 // Scores of documents from anywhere cost so many times what the product of all with all costs each.
 constexpr size_t kDearer = 6;
+// Rounded products cost an eighth of f32 ones on tiles, half of them on vectors: so many documents
+// for each of the best k must stand against what is spent on lists (measured, k = 100 to 1,000).
+size_t least_share() { return kernels::active_isa() >= kernels::Isa::amx ? kDearer : 64; }
 
 void raise_to(Rounding& most, const Rounding& other) {
   most.norm = std::max(most.norm, other.norm);
@@ -114,7 +117,7 @@ size_t BoundedSearch::group_end(size_t group) const {
 }
 
 bool BoundedSearch::promising(size_t documents) const {
-  return usable_ && documents / kDearer >= k_ && left_alone_ * 2 <= slabs_;
+  return usable_ && documents / least_share() >= k_ && left_alone_ * 2 <= slabs_;
 }
 
 bool BoundedSearch::prepare(Slab& slab) {

@@ -1,7 +1,7 @@
-// Exact search by ruling documents out: products of vectors rounded to bfloat16, on the tile unit,
-// with a proven bound on their error (kernels/rounding.h). A document whose product plus the bound
-// stays below what k others reach for certain is not among the best k; the others get the score in
-// f32 that every other way gives them, to the bit. Internal to index/.
+// Exact search by ruling documents out: products of vectors rounded to bfloat16, on AMX or
+// AVX512_BF16, with a proven bound on their error (kernels/rounding.h). A document whose product
+// plus the bound stays below what k others reach for certain is not among the best k; the others
+// get the score in f32 that every other way gives them, to the bit. Internal to index/.
 //
 // Shapes: Q queries, N documents of a slab, E dims.
 #pragma once

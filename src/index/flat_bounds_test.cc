@@ -1,5 +1,5 @@
 // Exact search that rules documents out against the search that multiplies them all: the same
-// scores, order and ties, to the bit, whatever the vectors are like. Without a tile unit both are
+// scores, order and ties, to the bit, whatever the vectors are like. Without bf16 products both are
 // the same search.
 #include "index/flat_bounds.h"
 
@@ -38,7 +38,7 @@ std::vector<std::vector<Hit>> search(const Mat<float>& queries, const Mat<float>
   return flat.results();
 }
 
-// AMX and VNNI share their f32 products.
+// All sets from VNNI on share their f32 products.
 void expect_same(const Mat<float>& queries, const Mat<float>& docs, size_t k, size_t chunk,
                  std::span<const uint32_t> ranks = {}) {
   kernels::set_isa(kernels::detected_isa());
@@ -112,7 +112,7 @@ TEST(FlatBounds, SameForVectorsThatDoNotHelp) {
 }
 
 TEST(FlatBounds, LeavesAloneWhatItCannotRuleOut) {
-  if (!BoundedSearch::available(64, 40)) GTEST_SKIP() << "no tile unit";
+  if (!BoundedSearch::available(64, 40)) GTEST_SKIP() << "no bf16 products";
   ThreadPool pool(2);
   const Mat<float> queries = random_mat(300, 40, 5);
   Mat<float> docs = random_mat(7000, 40, 6);

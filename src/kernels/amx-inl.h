@@ -1,5 +1,5 @@
-// What the two AMX products share: sizes, the tile unit's configuration, sums in and out. Only for
-// amx_f32.cc and amx_int8.cc; all but the sizes needs AKIN_HAVE_AMX.
+// What the AMX products share: sizes, the tile unit's configuration, sums in and out. Only for
+// amx_f32.cc, amx_bf16.cc and amx_int8.cc; all but the sizes needs AKIN_HAVE_AMX.
 //
 // Tile registers: 0..3 sums, 4..5 rows of x; the others as each product says.
 #pragma once
@@ -9,19 +9,20 @@
 
 #include "kernels/amx.h"
 #include "kernels/matmul.h"
+#include "kernels/x86-inl.h"
 
 namespace akin::kernels::amx {
 
-inline constexpr size_t kCacheLine = 64;  // bytes
+using namespace x86;  // NOLINT(google-build-using-namespace): one machine's files
+
 inline constexpr size_t kTileBytes = 1024;
 inline constexpr size_t kTileRows = 16;
 inline constexpr size_t kBlockBytes = kRowBlock * kAmxPanelCols * 4;  // sums of 2 x 2 tiles
 
 }  // namespace akin::kernels::amx
 
-#if defined(__x86_64__) && defined(__linux__)
+#ifdef AKIN_HAVE_AVX512_BF16
 #define AKIN_HAVE_AMX 1
-#include <immintrin.h>
 
 #define AKIN_AMX_TARGET \
   __attribute__((       \
@@ -76,15 +77,6 @@ AKIN_AMX_TARGET inline void load_sums(const uint8_t* scratch) {
   _tile_loadd(1, scratch + 64, 128);
   _tile_loadd(2, scratch + 16 * 128, 128);
   _tile_loadd(3, scratch + 16 * 128 + 64, 128);
-}
-
-// Into L2: what the next piece of work will read.
-AKIN_AMX_TARGET inline void prefetch_far(const uint8_t* from, size_t lines) {
-  for (size_t line = 0; line < lines; ++line) _mm_prefetch(from + line * kCacheLine, _MM_HINT_T1);
-}
-
-AKIN_AMX_TARGET inline __mmask16 lanes_left(size_t left) {
-  return left >= 16 ? 0xFFFF : static_cast<__mmask16>((1U << left) - 1);
 }
 
 }  // namespace akin::kernels::amx

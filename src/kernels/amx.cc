@@ -1,6 +1,7 @@
 #include "kernels/amx.h"
 
 #include "kernels/amx-inl.h"
+#include "kernels/bf16.h"
 
 #ifdef AKIN_HAVE_AMX
 #include <cpuid.h>
@@ -18,9 +19,7 @@ bool has_amx_cpu() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
   constexpr unsigned kBf16 = 1U << 22, kTile = 1U << 24, kInt8 = 1U << 25;
-  if ((d & (kBf16 | kTile | kInt8)) != (kBf16 | kTile | kInt8)) return false;
-  if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0) return false;
-  return (a & (1U << 5)) != 0;  // AVX512_BF16
+  return (d & (kBf16 | kTile | kInt8)) == (kBf16 | kTile | kInt8) && avx512_bf16_available();
 }
 
 }  // namespace

@@ -1,11 +1,9 @@
-// Products on Intel AMX tiles: f32 (amx_f32.cc), bf16 (amx_bf16.cc) and int8 (amx_int8.cc). Only
+// Products on Intel AMX tiles: f32 (amx_f32.cc) and int8 (amx_int8.cc); bf16 is in bf16.h. Only
 // x86-64 Linux; elsewhere amx_available() is false.
 //
 // Tiles are 16 rows x 64 bytes. Layouts, innermost last:
 //   operand f32   [row block of 16][k block of 32][part 3][16 rows][32 bf16]
 //   weight  f32   [panel of 32 columns][k block of 32][half 2][16 k pairs][16 columns][2 f32]
-//   operand bf16  [row block of 16][k block of 32][16 rows][32 bf16]
-//   panels  bf16  [panel of 32 columns][k block of 32][half 2][16 k pairs][16 columns][2 bf16]
 //   operand int8  [row block of 16][k block of 64][16 rows][64 s8]
 //   weight  int8  [panel of 32 columns][k block of 64][half 2][16 k quads][16 columns][4 s8]
 #pragma once
@@ -31,18 +29,6 @@ void amx_matmul_f32(const MatmulArgs& args);
 // Rows of x as they are, each padded with zeros to so many floats; same weights.
 size_t amx_f32_short_row_floats(size_t k);
 void amx_matmul_f32_short(const MatmulArgs& args);
-
-// For training (train_product.h): either side may be read transposed.
-size_t amx_bf16_operand_bytes(size_t rows, size_t k);
-void amx_bf16_set_rows(uint8_t* operand, MatView<const float> x);     // x [rows, K]
-void amx_bf16_set_columns(uint8_t* operand, MatView<const float> x);  // x [K, rows]
-size_t amx_bf16_panels_bytes(size_t k, size_t n);
-// One panel from columns [col, col + cols) of K rows, or from its `columns`, each of k floats.
-void amx_bf16_pack_panel(uint8_t* panels, size_t panel, std::span<const float* const> rows,
-                         size_t col, size_t cols);
-void amx_bf16_pack_panel_transposed(uint8_t* panels, size_t panel,
-                                    std::span<const float* const> columns, size_t k);
-void amx_matmul_bf16(const MatmulArgs& args);  // epilogues of matmul.h
 
 size_t amx_int8_operand_bytes(size_t rows, size_t k);
 // Quantises and stores one row; returns its scale.

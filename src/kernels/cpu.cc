@@ -11,12 +11,13 @@
 
 #include "base/error.h"
 #include "kernels/amx.h"
+#include "kernels/bf16.h"
 
 namespace akin::kernels {
 namespace {
 
-constexpr std::array<std::string_view, 6> kNames = {"baseline", "sse4", "avx2",
-                                                    "avx512",   "vnni", "amx"};
+constexpr std::array<std::string_view, 7> kNames = {"baseline", "sse4", "avx2", "avx512",
+                                                    "vnni",     "bf16", "amx"};
 
 int64_t targets_up_to(Isa isa) {
   int64_t targets = HWY_EMU128 | HWY_SCALAR;
@@ -34,7 +35,10 @@ int64_t targets_up_to(Isa isa) {
 Isa detect() {
 #if HWY_ARCH_X86
   const int64_t targets = hwy::SupportedTargets();
-  if ((targets & HWY_AVX3_DL) != 0) return amx_available() ? Isa::amx : Isa::vnni;
+  if ((targets & HWY_AVX3_DL) != 0) {
+    if (amx_available()) return Isa::amx;
+    return avx512_bf16_fast() ? Isa::bf16 : Isa::vnni;
+  }
   if ((targets & HWY_AVX3) != 0) return Isa::avx512;
   if ((targets & HWY_AVX2) != 0) return Isa::avx2;
   if ((targets & HWY_SSE4) != 0) return Isa::sse4;

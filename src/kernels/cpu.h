@@ -9,15 +9,15 @@
 namespace akin::kernels {
 
 // In rising order; each includes those before it. `baseline` is plain x86-64 (SSE2), or the
-// portable code elsewhere.
-enum class Isa : uint8_t { baseline, sse4, avx2, avx512, vnni, amx };
+// portable code elsewhere; `bf16` is AVX512_BF16 (bf16.h) where it is fast, or below AMX.
+enum class Isa : uint8_t { baseline, sse4, avx2, avx512, vnni, bf16, amx };
 
 std::string_view isa_name(Isa isa);
 Isa detected_isa();              // what this CPU and kernel offer
 std::vector<Isa> usable_isas();  // every one up to detected_isa() that the program has code for
 
-// The one in use. First call reads AKIN_ISA (baseline|sse4|avx2|avx512|vnni|amx). Errors: usage for
-// another word.
+// The one in use. First call reads AKIN_ISA (baseline|sse4|avx2|avx512|vnni|bf16|amx). Errors:
+// usage for another word.
 Isa active_isa();
 // Lowers (never raises above detected_isa()) the one in use; weights packed before the call must
 // not be used after it. Not thread-safe: for tests and start-up.

@@ -99,7 +99,7 @@ TEST(Rounding, BoundsTheErrorOfRoundedProducts) {
         right.pack_transposed(from, 0, right.panels());
         right.multiply(left, {}, got.view());
       } else {
-        GTEST_SKIP() << "no tile unit";
+        GTEST_SKIP() << "no bf16 products";
       }
       double largest = 0;
       for (size_t a = 0; a < 64; ++a) {

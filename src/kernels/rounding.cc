@@ -51,7 +51,7 @@ namespace akin::kernels {
 HWY_EXPORT(sums_of);
 
 Rounding rounding_of(const float* x, size_t dims) {
-  // Within these squares neither overflow nor vanish, and what tile units flush to zero (below
+  // Within these squares neither overflow nor vanish, and what those units flush to zero (below
   // 2^-126) is nothing beside the slack.
   constexpr float kLeast = 1e-10F, kMost = 1e10F;
   constexpr size_t kMostDims = 65536;

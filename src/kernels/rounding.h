@@ -18,7 +18,8 @@ struct Rounding {
 Rounding rounding_of(const float* x, size_t dims);  // of finite values
 
 // The most by which sums of `dims` products, of x and y in f32 in any order with one rounding a
-// product or two, and of x' and y' on the tile unit, can differ. Grows with each of its four sizes.
+// product or two, and of x' and y' on bf16.h's units, can differ. Grows with each of its four
+// sizes.
 inline float rounding_bound(const Rounding& x, const Rounding& y, size_t dims) {
   // D steps round by at most 2^-24 each on either side; the rest is for this formula's own
   // rounding and for what its users add and subtract.

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/amx.h"
+#include "kernels/bf16.h"
 #include "kernels/cpu.h"
 #include "kernels/matmul.h"
 
@@ -78,7 +78,7 @@ void pack_panel_transposed(std::span<const float* const> rows, size_t depth, siz
 
 }  // namespace
 
-bool bf16_products_available() { return active_isa() >= Isa::amx; }
+bool bf16_products_available() { return active_isa() >= Isa::bf16; }
 
 void LeftOperand::set(ProductNumbers numbers, MatView<const float> a) {
   numbers_ = numbers;
@@ -86,8 +86,8 @@ void LeftOperand::set(ProductNumbers numbers, MatView<const float> a) {
   depth_ = a.cols();
   by_columns_ = false;
   if (numbers == ProductNumbers::bf16) {
-    packed_.ensure(amx_bf16_operand_bytes(rows_, depth_));
-    amx_bf16_set_rows(packed_.data(), a);
+    packed_.ensure(bf16_operand_bytes(rows_, depth_));
+    bf16_set_rows(packed_.data(), a);
     data_ = packed_.data();
     return;
   }
@@ -101,8 +101,8 @@ void LeftOperand::set_transposed(ProductNumbers numbers, MatView<const float> a)
   depth_ = a.rows();
   by_columns_ = true;
   if (numbers == ProductNumbers::bf16) {
-    packed_.ensure(amx_bf16_operand_bytes(rows_, depth_));
-    amx_bf16_set_columns(packed_.data(), a);
+    packed_.ensure(bf16_operand_bytes(rows_, depth_));
+    bf16_set_columns(packed_.data(), a);
   } else {
     packed_.ensure(round_up(rows_, simd_tile_rows()) * depth_ * sizeof(float));
     tile_columns(a, simd_tile_rows(), reinterpret_cast<float*>(packed_.data()));
@@ -115,9 +115,9 @@ void RightOperand::reserve(ProductNumbers numbers, size_t depth, size_t cols) {
   depth_ = depth;
   cols_ = cols;
   const bool bf16 = numbers == ProductNumbers::bf16;
-  panel_cols_ = bf16 ? kAmxPanelCols : simd_panel_cols();
+  panel_cols_ = bf16 ? kBf16PanelCols : simd_panel_cols();
   const size_t padded = round_up(cols, panel_cols_);
-  data_.ensure(bf16 ? amx_bf16_panels_bytes(depth, cols) : padded * depth * sizeof(float));
+  data_.ensure(bf16 ? bf16_panels_bytes(depth, cols) : padded * depth * sizeof(float));
   bias_.ensure(padded);
   std::fill_n(bias_.data(), padded, 0.0F);
 }
@@ -134,7 +134,7 @@ void RightOperand::pack(std::span<const float* const> rows, size_t panel_begin, 
   for (size_t panel = panel_begin; panel < panel_end; ++panel) {
     const size_t col = panel * panel_cols_, cols = std::min(panel_cols_, cols_ - col);
     if (numbers_ == ProductNumbers::bf16) {
-      amx_bf16_pack_panel(data_.data(), panel, rows, col, cols);
+      bf16_pack_panel(data_.data(), panel, rows, col, cols);
     } else {
       auto* out = reinterpret_cast<float*>(data_.data()) + col * depth_;
       pack_panel(rows, col, cols, panel_cols_, out);
@@ -148,7 +148,7 @@ void RightOperand::pack_transposed(std::span<const float* const> rows, size_t pa
   for (size_t panel = panel_begin; panel < panel_end; ++panel) {
     const size_t col = panel * panel_cols_, cols = std::min(panel_cols_, cols_ - col);
     if (numbers_ == ProductNumbers::bf16) {
-      amx_bf16_pack_panel_transposed(data_.data(), panel, rows.subspan(col, cols), depth_);
+      bf16_pack_panel_transposed(data_.data(), panel, rows.subspan(col, cols), depth_);
     } else {
       auto* out = reinterpret_cast<float*>(data_.data()) + col * depth_;
       pack_panel_transposed(rows.subspan(col, cols), depth_, panel_cols_, out);
@@ -175,7 +175,7 @@ void RightOperand::multiply(const LeftOperand& a, Epilogue epilogue, MatView<flo
   args.y = y.data();
   args.y_stride = y.stride();
   if (numbers_ == ProductNumbers::bf16) {
-    amx_matmul_bf16(args);
+    active_isa() >= Isa::amx ? amx_matmul_bf16(args) : vector_matmul_bf16(args);
   } else {
     simd_matmul_f32(args);
   }

@@ -17,7 +17,7 @@
 namespace akin::kernels {
 
 enum class ProductNumbers : uint8_t { f32, bf16 };
-bool bf16_products_available();  // needs AMX, and active_isa() to allow it
+bool bf16_products_available();  // needs Isa::bf16, and active_isa() to allow it
 
 // A. Reusable: set() again for the next product.
 class LeftOperand {

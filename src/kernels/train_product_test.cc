@@ -120,10 +120,14 @@ TEST(TrainProduct, F32EqualsReferenceOnEveryIsa) {
 }
 
 TEST(TrainProduct, Bf16EqualsProductOfRoundedMatrices) {
-  if (!bf16_products_available()) GTEST_SKIP() << "skipped: this CPU has no AMX";
-  for (const Shape& shape :
-       {Shape{1, 1, 1}, {13, 33, 17}, {40, 70, 129}, {7, 100, 300}, {65, 47, 1100}, {32, 32, 31}})
-    check(ProductNumbers::bf16, shape);
+  if (!bf16_products_available()) GTEST_SKIP() << "skipped: this CPU is not fast at bf16";
+  for (const Isa isa : {Isa::bf16, detected_isa()}) {  // on vectors and, where there are, on tiles
+    set_isa(isa);
+    for (const Shape& shape :
+         {Shape{1, 1, 1}, {13, 33, 17}, {40, 70, 129}, {7, 100, 300}, {65, 47, 1100}, {32, 32, 31}})
+      check(ProductNumbers::bf16, shape);
+  }
+  set_isa(detected_isa());
 }
 
 TEST(TrainProduct, RowsAloneDecideTheirSums) {

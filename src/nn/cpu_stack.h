@@ -22,7 +22,8 @@
 
 namespace akin::nn {
 
-// bf16: products of bfloat16 values summed in f32, on CPUs with a tile unit for them (AMX);
+// bf16: products of bfloat16 values summed in f32, on CPUs that are fast at them (AMX, or
+// AVX512_BF16 of AMD);
 // weights, activations kept for backward, norms, attention's softmax and gradients stay f32.
 enum class TrainPrecision : uint8_t { f32, bf16 };
 bool bf16_available();

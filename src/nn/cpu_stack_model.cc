@@ -183,8 +183,9 @@ void check_supported(const ArchSpec& arch, const StackOptions& options) {
   if (arch.attn_inner_norm && arch.norm_place == NormPlace::pre)
     refuse("an inner norm in a pre-norm model");
   if (options.precision == TrainPrecision::bf16 && !kernels::bf16_products_available())
-    throw_error(ErrorKind::device, kWhere,
-                "bf16 needs a CPU with AMX, which this one has not; use f32");
+    throw_error(
+        ErrorKind::device, kWhere,
+        "bf16 needs a CPU with AMX, or AVX512_BF16 of AMD, which this one has not; use f32");
   for (const double p : {options.dropout, options.attention_dropout, options.adapter_dropout}) {
     if (!(p >= 0 && p < 1))
       throw_error(ErrorKind::usage, "dropout", "is {}, expected 0 <= p < 1", p);

@@ -60,8 +60,8 @@ struct ModelTable {
     v("dropout=P", dropout, "of embeddings, attention output and feed-forward output");
     v("attention-dropout=P", attention_dropout, "of attention weights");
     v("precision=TYPE", precision,
-      "of the products: f32; bf16, on GPUs and CPUs with a tile unit for it (AMX); fastest: bf16 "
-      "there, f32 elsewhere");
+      "of the products: f32; bf16, on GPUs and CPUs that are fast at it (AMX, AMD's AVX512_BF16); "
+      "fastest: bf16 there, f32 elsewhere");
     v("recompute", recompute, "keep only the input of each layer for the backward pass");
     v("frozen=PREFIX", frozen, "weights that stay as they are, by the beginnings of their names");
   }

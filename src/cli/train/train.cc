@@ -83,7 +83,7 @@ void resolve_paths(train::Recipe& recipe, const fs::path& recipe_folder, const f
 std::string precision_words(train::PrecisionChoice precision) {
   return precision == train::PrecisionChoice::bf16
              ? "products in bf16"
-             : "products in f32: this CPU has no tile unit for bf16";
+             : "products in f32: this CPU is not fast at bf16";
 }
 
 train::TeacherModel open_teacher(const train::Recipe& recipe, Context& context) {
