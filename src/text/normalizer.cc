@@ -1,12 +1,14 @@
 #include "text/normalizer.h"
 
 #include <array>
+#include <functional>
 
 #include "base/error.h"
 #include "text/base64.h"
 #include "text/byte_level.h"
 #include "text/charsmap.h"
 #include "text/pattern.h"
+#include "text/replace_characters.h"
 #include "text/unicode.h"
 
 namespace akin::text {
@@ -29,7 +31,15 @@ std::unique_ptr<Normalizer> from_function(F f) {
 
 bool is_bert_space(char32_t c) { return is_white_space(c) && c != 0x0B && c != 0x0C && c != 0x85; }
 
+// Whether a text is printable ASCII and blanks, which cleaning leaves alone.
+bool is_clean_ascii(std::string_view text) {
+  bool clean = true;
+  for (const char c : text) clean &= c >= ' ' && c <= '~';
+  return clean;
+}
+
 void clean_text(NormalizedText& text) {
+  if (is_clean_ascii(text.text)) return;
   rewrite_characters(text, [](NormalizedText& out, char32_t c, Span span) {
     if (is_bert_space(c)) {
       out.append(U' ', span);
@@ -102,12 +112,13 @@ void replace(NormalizedText& text, const Pattern& pattern, const std::string& co
   struct Tag;
   NormalizedText& out = thread_scratch<Tag>(text.tracking);
   size_t copied = 0;
-  pattern.for_each_match(text.text, [&](size_t begin, size_t end) {
+  const auto rewrite = [&](size_t begin, size_t end) {
     out.append_from(text, copied, begin);
     // A replacement shares the place of the last character that it replaces.
     out.append(content, end != 0 ? text.span_at(end - 1) : Span{});
     copied = end;
-  });
+  };
+  pattern.for_each_match(text.text, std::ref(rewrite));
   if (copied == 0 && out.text.empty()) return;
   out.append_from(text, copied, text.text.size());
   std::swap(text.text, out.text);
@@ -143,12 +154,22 @@ std::unique_ptr<Normalizer> make_precompiled(const JsonValue& json) {
   });
 }
 
-std::unique_ptr<Normalizer> make_sequence(const JsonValue& json) {
-  std::vector<std::unique_ptr<Normalizer>> parts;
-  for (const JsonValue& item : json.at("normalizers").items()) {
-    parts.push_back(make_normalizer(item));
+// One pass for the rules of the last parts, where there are several, in place of these.
+void merge_rules(std::vector<std::unique_ptr<Normalizer>>& parts,
+                 std::vector<CharacterRule>& rules) {
+  if (rules.size() > 1) {
+    if (auto merged = CharacterReplacements::make(rules)) {
+      parts.resize(parts.size() - rules.size());
+      parts.push_back(from_function(
+          [merged = std::move(*merged)](NormalizedText& text) { merged.apply(text); }));
+    }
   }
-  return from_function([parts = std::move(parts)](NormalizedText& text) {
+  rules.clear();
+}
+
+std::unique_ptr<Normalizer> make_sequence(const JsonValue& json) {
+  const auto items = json.at("normalizers").items();
+  return from_function([parts = make_normalizers(items)](NormalizedText& text) {
     for (const auto& part : parts) part->apply(text);
   });
 }
@@ -160,6 +181,10 @@ std::unique_ptr<Normalizer> make_unicode_form(UnicodeForm form) {
 }  // namespace
 
 void lowercase(NormalizedText& text) {
+  if (is_ascii(text.text)) {
+    for (char& c : text.text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+    return;
+  }
   rewrite_characters(text, [](NormalizedText& out, char32_t c, Span span) {
     char32_t lower[3];
     const uint32_t n = to_lower(c, lower);
@@ -186,6 +211,20 @@ std::unique_ptr<Normalizer> make_bert_normalizer(const BertNormalizerOptions& op
     }
     if (options.lowercase) lowercase(text);
   });
+}
+
+std::vector<std::unique_ptr<Normalizer>> make_normalizers(std::span<const JsonValue> items) {
+  constexpr size_t kRulesMost = 256;  // merged at once: each of their characters meets all of them
+  std::vector<std::unique_ptr<Normalizer>> parts;
+  std::vector<CharacterRule> rules;  // of the last parts
+  for (const JsonValue& item : items) {
+    auto rule = character_rule(item);
+    if (!rule || rules.size() == kRulesMost) merge_rules(parts, rules);
+    parts.push_back(make_normalizer(item));
+    if (rule) rules.push_back(std::move(*rule));
+  }
+  merge_rules(parts, rules);
+  return parts;
 }
 
 std::unique_ptr<Normalizer> make_normalizer(const JsonValue& json) {

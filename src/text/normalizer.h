@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "base/json.h"
 #include "text/normalized_text.h"
@@ -31,5 +33,7 @@ void lowercase(NormalizedText& text);
 
 // From a "normalizer" object. Errors: bad_format, unsupported (names the type or the pattern).
 std::unique_ptr<Normalizer> make_normalizer(const JsonValue& json);
+// Of a "Sequence": what does the same as its items one after another, in no more parts.
+std::vector<std::unique_ptr<Normalizer>> make_normalizers(std::span<const JsonValue> items);
 
 }  // namespace akin::text

@@ -1,7 +1,11 @@
 // Normalizers: results and where each byte came from.
 #include "text/normalizer.h"
 
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/rng.h"
@@ -40,6 +44,61 @@ NormalizedText run(std::string_view json, std::string_view text) {
 }
 
 std::string normal(std::string_view json, std::string_view text) { return run(json, text).text; }
+
+std::string replacement(std::string_view from, std::string_view to) {
+  return fmt::format(R"({{"type":"Replace","pattern":{{"String":"{}"}},"content":"{}"}})", from,
+                     to);
+}
+
+// A sequence merges rules of one character; in sequences of one it cannot.
+NormalizedText one_by_one(const std::vector<std::string>& rules, std::string_view text) {
+  NormalizedText out = tracked(text);
+  for (const std::string& rule : rules) {
+    const JsonDocument document = JsonDocument::parse(
+        fmt::format(R"({{"type":"Sequence","normalizers":[{}]}})", rule), "test");
+    make_normalizer(JsonValue(document))->apply(out);
+  }
+  return out;
+}
+
+TEST(Normalizer, MergedReplacementsAreThoseOneByOne) {
+  Rng rng(7);
+  const std::vector<std::string> letters = {"a", "b", "c", " ", "é", "中", "\U0001F600"};
+  const auto word = [&](size_t most) {
+    std::string out;
+    for (size_t n = rng.below(most + 1); n > 0; --n) out += letters[rng.below(letters.size())];
+    return out;
+  };
+  for (size_t turn = 0; turn < 300; ++turn) {
+    std::vector<std::string> rules;
+    for (size_t n = 1 + rng.below(9); n > 0; --n) {
+      rules.push_back(replacement(rng.below(8) == 0 ? "ab" : letters[rng.below(letters.size())],
+                                  word(turn % 3 == 0 ? 5 : 2)));
+    }
+    const std::string text = word(30);
+    const NormalizedText got = run(
+        fmt::format(R"({{"type":"Sequence","normalizers":[{}]}})", fmt::join(rules, ",")), text);
+    const NormalizedText wanted = one_by_one(rules, text);
+    ASSERT_EQ(got.text, wanted.text) << fmt::format("{}", fmt::join(rules, ",")) << " of " << text;
+    ASSERT_EQ(got.spans, wanted.spans);
+  }
+}
+
+TEST(Normalizer, ReplacementsThatGrowWithoutEndAreNotMerged) {
+  std::vector<std::string> rules;
+  for (char c = 'a'; c < 'z'; ++c) {
+    const std::string next(2, static_cast<char>(c + 1));
+    rules.push_back(replacement(std::string(1, c), next));
+  }
+  rules.push_back(replacement("z", ""));  // all of it goes again
+  const std::string json =
+      fmt::format(R"({{"type":"Sequence","normalizers":[{}]}})", fmt::join(rules, ","));
+  EXPECT_EQ(normal(json, "xyz."), ".");
+  rules.assign(3000, replacement("a", "a"));
+  const std::string same =
+      fmt::format(R"({{"type":"Sequence","normalizers":[{}]}})", fmt::join(rules, ","));
+  EXPECT_EQ(normal(same, "banana"), "banana");
+}
 
 TEST(Normalizer, Bert) {
   const char* kDefault = R"({"type":"BertNormalizer"})";

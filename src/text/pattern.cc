@@ -12,13 +12,23 @@ namespace {
 
 using Op = PatternStep::Op;
 constexpr size_t kNone = static_cast<size_t>(-1);
+constexpr size_t kKeptChoices = 4096;
 
 // One run of a program over one text. Choices wait on an explicit stack, so depth is only memory.
 class Matcher {
  public:
   Matcher(std::string_view text, const std::vector<PatternStep>& steps,
           const std::vector<CharSet>& sets)
-      : text_(text), steps_(steps), sets_(sets), budget_(1000000 + 200 * text.size()) {}
+      : text_(text), steps_(steps), sets_(sets), budget_(1000000 + 200 * text.size()) {
+    std::swap(choices_, spare_choices());
+  }
+  ~Matcher() {
+    if (choices_.capacity() > kKeptChoices) return;
+    choices_.clear();
+    std::swap(choices_, spare_choices());
+  }
+  Matcher(const Matcher&) = delete;
+  Matcher& operator=(const Matcher&) = delete;
 
   // The end of the match that starts at `begin`, or kNone.
   size_t match(uint32_t step, size_t begin, int depth = 0);
@@ -31,6 +41,11 @@ class Matcher {
     size_t pos;
     bool is_repeat, lazy;
   };
+  // A thread's room for choices, while no matcher has it.
+  static std::vector<Choice>& spare_choices() {
+    static thread_local std::vector<Choice> spare;
+    return spare;
+  }
   bool accept(const CharSet& set, size_t& pos) const {
     if (pos >= text_.size()) return false;
     const char* p = text_.data() + pos;

@@ -145,6 +145,7 @@ bool is_white_space(char32_t c) {
 }
 
 bool is_other(char32_t c) {
+  if (is_plain_ideograph(c)) return false;
   const auto k = category(c);
   if (k == UTF8PROC_CATEGORY_CF) return !in_ranges(c, kNotFormat);
   return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CO;
@@ -199,6 +200,10 @@ uint32_t to_lower(char32_t c, char32_t* out) {
     out[0] = c >= 'A' && c <= 'Z' ? c + 32 : c;
     return 1;
   }
+  if (is_plain_ideograph(c)) {
+    out[0] = c;
+    return 1;
+  }
   if (c == 0x130) {  // the one character whose lower case is two
     out[0] = 'i';
     out[1] = 0x307;
@@ -216,7 +221,7 @@ uint32_t to_lower(char32_t c, char32_t* out) {
 
 uint32_t decompose(char32_t c, bool compatible, char32_t* out) {
   out[0] = c;
-  if (c < 0xA0 || in_ranges(c, kNotDecomposed)) return 1;
+  if (c < 0xA0 || is_plain_ideograph(c) || in_ranges(c, kNotDecomposed)) return 1;
   const int options = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0);
   utf8proc_int32_t buffer[kMaxDecomposition];
   int boundary = 0;
@@ -229,12 +234,13 @@ uint32_t decompose(char32_t c, bool compatible, char32_t* out) {
 }
 
 uint8_t combining_class(char32_t c) {
-  if (c < 0x300) return 0;
+  if (c < 0x300 || is_plain_ideograph(c)) return 0;
   const auto k = utf8proc_get_property(static_cast<utf8proc_int32_t>(c))->combining_class;
   return k == 0 || in_ranges(c, kZeroClass) ? uint8_t{0} : static_cast<uint8_t>(k);
 }
 
 char32_t compose_pair(char32_t first, char32_t second) {
+  if (is_plain_ideograph(second)) return 0;
   utf8proc_int32_t pair[2] = {static_cast<utf8proc_int32_t>(first),
                               static_cast<utf8proc_int32_t>(second)};
   const auto n = utf8proc_normalize_utf32(

@@ -17,6 +17,11 @@ bool is_numeric(char32_t c);          // N*
 bool is_word_character(char32_t c);   // \w of a Unicode-aware regex
 bool is_letter(char32_t c);           // \p{L}
 bool is_cjk_ideograph(char32_t c);    // the blocks that BERT puts spaces around
+// Unified ideographs of the two large blocks: no form, case or class of Unicode touches them.
+inline bool is_plain_ideograph(char32_t c) {
+  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF);
+}
+
 inline bool is_ascii_punctuation(char32_t c) {
   return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) ||
          (c >= 123 && c <= 126);

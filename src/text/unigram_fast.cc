@@ -29,7 +29,7 @@ bool UnigramFast::read_normalizer(const JsonValue& root) {
     split_.collapse_spaces = true;
     steps.pop_back();
   }
-  for (const JsonValue& step : steps) normalizers_.push_back(make_normalizer(step));
+  normalizers_ = make_normalizers(steps);
   return true;
 }
 
