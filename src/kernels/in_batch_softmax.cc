@@ -23,6 +23,7 @@ namespace {
 constexpr size_t kBlockRows = 144, kTileCols = 384;       // 216 KB of logits
 constexpr size_t kChunksMost = 16;                        // of rows
 constexpr size_t kPartialBytesMost = size_t{256} << 20U;  // candidates' gradients, one a chunk
+constexpr size_t kKeptBytesMost = size_t{4} << 20U;       // dot products of all prefixes
 constexpr double kOneShiftMost = 80;  // range of logits that one shift keeps inside f32's exponents
 constexpr float kLowest = -3.0e38F;
 
@@ -96,10 +97,13 @@ class Job {
   // excluded.
   template <typename Visit>
   void pieces(size_t i, Range cols, const Visit& visit) const;
-  // visit(k, tile) with scratch.dots filled, for every prefix of every tile; done(tile) after the
-  // last.
+  // visit(k, i, tile, row i's dot products with the tile), for every prefix of every tile;
+  // done(tile) after the last.
   template <typename Visit, typename Done>
   void tiles(Range block, Scratch& scratch, const Visit& visit, const Done& done);
+  void pack_queries(Range block, Scratch& scratch) const;
+  MatView<float> kept(size_t k, Range block, const Tile& tile);
+  MatView<float> multiplied(size_t k, Range block, const Tile& tile, Scratch& scratch);
   // Calls work(chunk, block, scratch) for all blocks; chunks in parallel.
   template <typename Work>
   void blocks(const Work& work);
@@ -120,6 +124,7 @@ class Job {
   ThreadPool& pool_;
   const bool gradients_;
   bool one_shift_ = true, finite_ = true;
+  bool keeps_ = false, has_kept_ = false;  // whether kept_ is used, whether a pass has filled it
   size_t chunks_ = 1, chunk_rows_ = 1;
   std::vector<Tile> tiles_;
   std::vector<Scratch> scratch_;
@@ -130,6 +135,7 @@ class Job {
   Table<float> col_inverse_, col_shift_, col_weight_;
   Table<double> row_sums_, row_along_, col_along_;
   Table<float> partial_;              // [chunks * K, C]
+  AlignedArray<float> kept_;          // [K, B, C]
   AlignedArray<float> d_candidates_;  // [chunks, C, E]
 };
 
@@ -155,6 +161,9 @@ void Job::cut() {
   col_inverse_.reset(all, cols(), 0);
   col_shift_.reset(all, cols(), 0);
   if (!gradients_) return;
+  const size_t products = all * rows() * cols();
+  keeps_ = products <= kKeptBytesMost / sizeof(float);
+  if (keeps_) kept_.reset(products);
   row_weight_.reset(all, rows(), 0);
   col_weight_.reset(all, cols(), 0);
   row_along_.reset(all, rows(), 0);
@@ -230,20 +239,43 @@ void Job::pieces(size_t i, Range cols, const Visit& visit) const {
   if (from < cols.end) visit(Range{from, cols.end});
 }
 
-template <typename Visit, typename Done>
-void Job::tiles(Range block, Scratch& scratch, const Visit& visit, const Done& done) {
-  scratch.dots.ensure(kBlockRows * kTileCols);
+void Job::pack_queries(Range block, Scratch& scratch) const {
   scratch.queries.resize(prefixes());
   for (size_t k = 0; k < prefixes(); ++k) {
     scratch.queries[k].set(
         ProductNumbers::f32,
         in_.queries.row_range(block.begin, block.size()).col_range(dims(k).begin, dims(k).size()));
   }
+}
+
+MatView<float> Job::kept(size_t k, Range block, const Tile& tile) {
+  return {kept_.data() + (k * rows() + block.begin) * cols() + tile.cols.begin, block.size(),
+          tile.cols.size(), cols()};
+}
+
+// The dot products over prefix k of a block and a tile; those over prefix k - 1 were the call
+// before.
+MatView<float> Job::multiplied(size_t k, Range block, const Tile& tile, Scratch& scratch) {
+  const MatView<float> dots =
+      keeps_ ? kept(k, block, tile)
+             : MatView<float>(scratch.dots.data(), block.size(), tile.cols.size());
+  if (keeps_ && k > 0) {
+    const MatView<float> shorter = kept(k - 1, block, tile);
+    for (size_t r = 0; r < dots.rows(); ++r) std::copy_n(shorter.row(r), dots.cols(), dots.row(r));
+  }
+  const auto kind = k == 0 ? EpilogueKind::store : EpilogueKind::add;
+  tile.across[k].multiply(scratch.queries[k], {.kind = kind}, dots);
+  return dots;
+}
+
+template <typename Visit, typename Done>
+void Job::tiles(Range block, Scratch& scratch, const Visit& visit, const Done& done) {
+  if (!keeps_) scratch.dots.ensure(kBlockRows * kTileCols);
+  if (!has_kept_) pack_queries(block, scratch);
   for (const Tile& tile : tiles_) {
-    const MatView<float> dots(scratch.dots.data(), block.size(), tile.cols.size());
     for (size_t k = 0; k < prefixes(); ++k) {
-      const auto kind = k == 0 ? EpilogueKind::store : EpilogueKind::add;
-      tile.across[k].multiply(scratch.queries[k], {.kind = kind}, dots);
+      const MatView<float> dots =
+          has_kept_ ? kept(k, block, tile) : multiplied(k, block, tile, scratch);
       for (size_t i = block.begin; i < block.end; ++i) visit(k, i, tile, dots.row(i - block.begin));
     }
     done(tile);
@@ -257,6 +289,7 @@ void Job::blocks(const Work& work) {
     for (size_t row = own.begin; row < own.end; row += kBlockRows)
       work(c, Range{row, std::min(row + kBlockRows, own.end)}, scratch_[thread]);
   });
+  has_kept_ = keeps_;
 }
 
 LogitRow Job::logits(size_t k, size_t i, Range piece, const Tile& tile, const float* dots) const {

@@ -1,8 +1,8 @@
 // The softmax loss over a batch's own candidates, value and gradient at once, for several prefixes
-// of the vectors (InfoNCE, arXiv:1807.03748, under Matryoshka, arXiv:2205.13147). No matrix of
-// [B, C] is ever made: tiles of dot products are taken twice, once for the sums of exponentials
-// and once for the gradient, and go straight into the next product. Not here: which candidates are
-// left out, and autograd (loss/).
+// of the vectors (InfoNCE, arXiv:1807.03748, under Matryoshka, arXiv:2205.13147). Memory does not
+// grow with B * C: tiles of dot products go straight into the next product, taken twice, once for
+// the sums of exponentials and once for the gradient; only up to 4 MiB of them are kept instead.
+// Not here: which candidates are left out, and autograd (loss/).
 //
 // Shapes: B queries, C >= B candidates, E dims, K prefixes.
 #pragma once
