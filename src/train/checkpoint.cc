@@ -12,6 +12,8 @@ namespace {
 
 constexpr const char* kStateKey = "akin.train";
 constexpr const char* kHashKey = "akin.hash";
+constexpr uint64_t kUsualSteps = 500;
+constexpr int kSpared = 50;  // times what the last checkpoint took, before the next one
 
 std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
   return {reinterpret_cast<const std::byte*>(tensor.data_ptr<float>()),
@@ -74,6 +76,15 @@ Checkpoint read_checkpoint(const std::filesystem::path& path) {
     throw_error(ErrorKind::bad_format, path.string(), "its state is not JSON");
   }
   return out;
+}
+
+bool CheckpointPace::due(uint64_t step, Clock::time_point now) const {
+  const uint64_t every = every_.value_or(kUsualSteps);
+  return every > 0 && step % every == 0 && (every_ || now >= earliest_);
+}
+
+void CheckpointPace::wrote(Clock::time_point begin, Clock::time_point end) {
+  earliest_ = end + kSpared * (end - begin);
 }
 
 }  // namespace akin::train

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -77,7 +78,8 @@ struct TrainTable {
   double ema = 0;
   uint64_t grad_cache = 0, threads = 0, workers = 1;
   std::string device = "cpu";
-  uint64_t log_every = 10, checkpoint_every = 500;
+  uint64_t log_every = 10;
+  std::optional<uint64_t> checkpoint_every;
   template <typename Visitor>
   void fields(Visitor& v) {
     v("steps=N", steps, "optimizer steps");
@@ -101,7 +103,8 @@ struct TrainTable {
     v("device=NAME", device, "cpu, cuda, cuda:1");
     v("log-every=N", log_every, "steps between two lines of the log");
     v("checkpoint-every=N", checkpoint_every,
-      "steps between two checkpoints; 0 = only at the end or when stopped");
+      "steps between two checkpoints; 0 = only at the end or when stopped; left out: 500, or more "
+      "where writing them would take over a fiftieth of the time");
   }
 };
 

@@ -92,6 +92,7 @@ class Session {
   std::unique_ptr<Ewc> ewc_;     // null: nothing is held
   std::unique_ptr<RunLog> log_;  // process 0's
   Meters meters_;
+  CheckpointPace pace_;
   json mixture_state_;
   uint64_t step_ = 0;                     // steps that are done
   std::optional<uint64_t> evaluated_at_;  // step of the last evaluation
@@ -107,7 +108,8 @@ Session::Session(SessionOptions options, const SessionEvents& events, Group* gro
       group_(group),
       recipe_(options_.recipe),
       pool_(thread_count(recipe_, group)),
-      threads_(all_threads(pool_.size(), group)) {}
+      threads_(all_threads(pool_.size(), group)),
+      pace_(recipe_.train.checkpoint_every) {}
 
 SessionResult Session::run() {
   const auto start = std::chrono::steady_clock::now();
@@ -285,6 +287,7 @@ bool Session::take_up() {
 
 void Session::checkpoint() {
   if (!leads()) return;
+  const auto start = std::chrono::steady_clock::now();
   Checkpoint out;
   out.tensors = optimizer_->state();
   for (const auto& parameter : parameters_) {
@@ -308,6 +311,7 @@ void Session::checkpoint() {
                {"easy_sum", easy_sum_},
                {"done", stopped_early_ || step_ == recipe_.train.steps}};
   write_checkpoint(checkpoint_path(), out);
+  pace_.wrote(start);
 }
 
 // SIGINT or SIGTERM, in any of the processes: what has been done is kept.
@@ -345,7 +349,7 @@ void Session::train() {
       if (events_.on_step) events_.on_step(report);
       warn_of_collapse(report);
     }
-    if (due(recipe_.train.checkpoint_every) && step_ < steps) checkpoint();
+    if (step_ < steps && pace_.due(step_)) checkpoint();
     if (begins_stage()) {
       loader.reset();
       open_stage();

@@ -172,6 +172,20 @@ TEST(Schedule, WarmsUpAndFalls) {
   EXPECT_DOUBLE_EQ(learning_rate(train, 99), 1);
 }
 
+TEST(Checkpoint, IsLeftOutWhileItWouldTakeTooMuchOfTheTime) {
+  const CheckpointPace::Clock::time_point start;
+  const auto at = [&](int64_t seconds) { return start + std::chrono::seconds(seconds); };
+  CheckpointPace usual(std::nullopt), asked(200), never(0);
+  EXPECT_TRUE(usual.due(500, at(1)));
+  EXPECT_FALSE(usual.due(501, at(1)));
+  for (CheckpointPace* pace : {&usual, &asked, &never}) pace->wrote(at(1), at(2));
+  EXPECT_FALSE(usual.due(1000, at(51)));
+  EXPECT_TRUE(usual.due(1500, at(52)));
+  EXPECT_TRUE(asked.due(400, at(3)));
+  EXPECT_FALSE(asked.due(500, at(3)));
+  EXPECT_FALSE(never.due(500, at(100)));
+}
+
 TEST(Checkpoint, RoundTripAndDamage) {
   const Folder folder;
   const fs::path path = folder.path / "c.safetensors";
