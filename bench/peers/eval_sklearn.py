@@ -210,8 +210,8 @@ def main():
             continue
         mine, times, cpu = [], [], []
         for _ in range(OPTIONS.runs):  # in turns
-            runs = "1" if name.startswith("retrieve") else "3"  # a process's first run is slower
-            lines = subprocess.run(command + ["--runs", runs, name], check=True, capture_output=True, text=True)
+            # The peer's process is warm after its first turn, akin's a new one each: five runs, the median.
+            lines = subprocess.run(command + ["--runs", "5", name], check=True, capture_output=True, text=True)
             mine.append(json.loads(lines.stdout.splitlines()[0]))
             start, cpu_start = time.perf_counter(), time.process_time()
             score = work()
