@@ -9,6 +9,7 @@ Not a test: it needs the shared data folder and minutes to an hour of two cores.
   bench/evidence.py failure-cases --akin build/src/akin --data DATA --work /tmp/evidence [--model TRANSFORMER]
   bench/evidence.py pretraining --akin build/src/akin --data DATA --work /tmp/evidence --seeds 1 2
   bench/evidence.py needle   --akin build/src/akin --data DATA --work /tmp/evidence --model TRANSFORMER --seeds 1
+  bench/evidence.py forgetting --akin build/src/akin --data DATA --work /tmp/evidence --model TRANSFORMER
   bench/evidence.py adapters --akin build/src/akin --data DATA --work /tmp/evidence --model TRANSFORMER
 
 cleaning: a static model from scratch on all pairs against the same on what `akin prep` leaves, the same
@@ -19,6 +20,8 @@ negation: a model continued on triplets whose negative denies the query, against
 without their negatives.
 pretraining: a small English transformer, contrastive training from random weights, after masked words and
 after RetroMAE, the same number of pre-training steps for both.
+forgetting: a model of pairs (bench/pair_base.py) learns medical and legal questions, held by EWC at what a
+sample of its old pairs needs, or not; beside it lower rates, rehearsal and averaging with the old model.
 adapters: the five task adapters of recipes/jina-v3-adapters.toml over a frozen model that has not read their
 data (bench/pair_base.py), against one adapter for all tasks, and against one adapter for both sides of
 retrieval, each with the same sources and steps.
@@ -249,6 +252,50 @@ def pretraining(lab):
     table(rows, {"SciFact, Cranfield, CosQA": RETRIEVAL} | {task: [task] for task in RETRIEVAL} | {"STS": STS})
 
 
+# What the model of bench/pair_base.py has read, in both languages: a sample of it says which weights it needs.
+OLD_PAIRS = ["wikipedia_en/abstract", "paper_title_abstract_en/train", "statement_paraphrase_en/train", "wikipedia_zh/abstract",
+             "simclue_zh/train_pair"]
+NEW_PAIRS = ["medquad_qa_en/train", "cjrc_law_qa_zh/train"]
+
+
+def forgetting(lab):
+    kept, held_out = hold_out(lab.path("forgetting", "held_out"), lab.options.data, 400, 3000)
+    limits = {"max_query_tokens": 32, "max_document_tokens": 96}
+    learned = "".join(source(kept[stem_of(name)], **limits) for name in NEW_PAIRS)
+    old = {"path": [name + ".jsonl.gz" for name in OLD_PAIRS], "labels": ["0=drop", "1=1"]} | limits
+    held = source(**old, name="held", old=True)
+    new, general = [stem_of(name) for name in NEW_PAIRS], STS + RETRIEVAL + ["STSB", "CMRC2018"]
+    base = os.path.abspath(lab.options.model)
+
+    def recipe(seed, rate, more=""):
+        return (f'[model]\nopen = "{base}"\nprecision = "fastest"\n[train]\nsteps = {lab.options.tune_steps}\nbatch = 64\nseed = {seed}\n'
+                f'learning_rate = {rate}\nwarmup = 0.1\n[loss]\nname = "infonce"\ntemperature = 0.05\n' + more + learned)
+
+    def hold(strength):
+        return f"[ewc]\nlambda = {strength}\nestimate = 2048\ncandidates = 64\n"
+
+    rate = lab.options.tune_rate
+    arms = {"plain": (rate, ""), "plain, a third of the rate": (rate / 3, ""), "plain, a tenth": (rate / 10, "")}
+    arms |= {f"EWC, lambda = {strength}": (rate, hold(strength) + held) for strength in lab.options.strengths}
+    arms["rehearsal"] = (rate, source(**old))
+
+    def all_scores(run, model):
+        return lab.scores(run, model, general) | lab.scores(run + "-new", model, new, held_out, os.path.dirname(held_out))
+
+    rows = {"before": [all_scores("forgetting/before", base)]} | {name: [] for name in arms} | {"plain, then merged half and half": []}
+    for seed in lab.options.seeds:
+        models = {}
+        for number, (name, (pace, more)) in enumerate(arms.items()):
+            run = f"forgetting/{number}-{seed}"
+            models[name] = lab.train(run, recipe(seed, pace, more))
+            rows[name].append(all_scores(run, models[name]))
+        merged = lab.path("runs", f"forgetting/merged-{seed}")
+        if not os.path.exists(merged):
+            lab.call("merge", base, models["plain"], "--out", merged)
+        rows["plain, then merged half and half"].append(all_scores(f"forgetting/merged-{seed}", merged))
+    table(rows, {"new": new, "old": general, "old: STS": STS + ["STSB"], "old: retrieval": RETRIEVAL + ["CMRC2018"]})
+
+
 # Sets whose own training rows an adapter reads.
 ADAPTED = ["AFQMC", "STSB", "Banking77Classification", "TREC6", "CSLTitleClustering", "THUCNewsTitles"]
 
@@ -421,7 +468,8 @@ def needle(lab):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     effects = {"cleaning": cleaning, "cosent": cosent, "negation": negation,
-               "pretraining": pretraining, "adapters": adapters, "failure-cases": failure_cases, "needle": needle}
+               "pretraining": pretraining, "forgetting": forgetting, "adapters": adapters, "failure-cases": failure_cases,
+               "needle": needle}
     parser.add_argument("effect", choices=effects)
     parser.add_argument("--akin", required=True)
     parser.add_argument("--data", required=True)
@@ -429,9 +477,11 @@ def main():
     parser.add_argument("--tokenizer", default="models/static-en-zh-256")
     parser.add_argument("--tasks", default="bench/tasks/shared_sets.toml")
     parser.add_argument("--pool", type=int, default=1000, help="cleaning: passages that stand against a positive")
-    parser.add_argument("--model", help="negation, adapters, needle: the transformer to continue")
+    parser.add_argument("--model", help="negation, forgetting, adapters, needle: the transformer to continue")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--tune-steps", type=int, default=150)
+    parser.add_argument("--tune-rate", type=float, default=3e-4, help="forgetting: learning rate")
+    parser.add_argument("--strengths", type=float, nargs="+", default=[100, 1000], help="forgetting: EWC's lambda")
     parser.add_argument("--pretrain-steps", type=int, default=1500)
     parser.add_argument("--adapter-steps", type=int, default=600)
     parser.add_argument("--adapter-rate", type=float, default=5e-4, help="adapters: learning rate")
