@@ -5,7 +5,7 @@
 #   tests/cli/recipes.sh [PROGRAM [RECIPE...]]
 #
 # PROGRAM: akin, with akin-train beside it; default build/release/src/akin. RECIPE: names such as
-# m3e; default all but those of the models that akin ships.
+# m3e; default all.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 data=${AKIN_SHARED_DATA:-../shared/data}
@@ -20,7 +20,8 @@ trap 'rm -rf "$work"' EXIT
 failed=0
 
 # Recipes that others start from come first.
-all="retromae dupmae mlm-rope jina-v1-pairs jina-v1-triplets m3e bge-finetune text2vec-cosent simcse-unsup simcse-nli acge-multiloss-mrl static-mrl jina-v3-adapters ewc"
+all="retromae dupmae mlm-rope jina-v1-pairs jina-v1-triplets m3e bge-finetune text2vec-cosent simcse-unsup simcse-nli acge-multiloss-mrl static-mrl jina-v3-adapters ewc
+akin-static akin-transformer-distil akin-transformer akin-transformer-long"
 [ $# -gt 0 ] && all="$*"
 
 # Runs a recipe, and before it the one whose model it opens.
@@ -29,6 +30,8 @@ run() {
   case $1 in
     mlm-rope) run retromae ;;
     bge-finetune | text2vec-cosent | acge-multiloss-mrl) run m3e ;;
+    akin-transformer) run akin-transformer-distil ;;
+    akin-transformer-long) run akin-transformer ;;
     jina-v1-triplets | simcse-* | jina-v3-adapters | ewc) run jina-v1-pairs ;;
   esac
   options="--set train.steps=3 --set train.batch=8 --set train.log_every=1"
@@ -39,7 +42,9 @@ run() {
     bge-finetune | text2vec-cosent) options="$options --set model.open=$work/m3e/model" ;;
     acge-multiloss-mrl)
       options="$options --set model.open=$work/m3e/model --set matryoshka.dims=48,24" ;;
-    static-mrl)
+    akin-transformer) options="$options --set model.open=$work/akin-transformer-distil/model" ;;
+    akin-transformer-long) options="$options --set model.open=$work/akin-transformer/model" ;;
+    akin-static | static-mrl)
       options="$options --set model.hidden=32 --set matryoshka.dims=32,16"
       options="$options --set model.tokenizer=tokenizers/bert-base-chinese" ;;
     ewc) options="$options --set model.open=$work/jina-v1-pairs/model --set ewc.estimate=16" ;;
