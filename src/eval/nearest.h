@@ -27,8 +27,8 @@ inline constexpr size_t kNearestPiece = 256;
 void nearest(MatView<const float> x, size_t begin, size_t end, const CentreView& centres,
              int32_t* labels, float* distances);
 
-// The same for rows drawn from all over x: row i is x[drawn[i]]. The next rows are on their way from
-// memory while these are multiplied.
+// The same for rows drawn from all over x: row i is x[drawn[i]]. The next rows are on their way
+// from memory while these are multiplied.
 void nearest_drawn(MatView<const float> x, const size_t* drawn, size_t begin, size_t end,
                    const CentreView& centres, int32_t* labels, float* distances);
 
