@@ -282,7 +282,8 @@ def forgetting(lab):
     def all_scores(run, model):
         return lab.scores(run, model, general) | lab.scores(run + "-new", model, new, held_out, os.path.dirname(held_out))
 
-    rows = {"before": [all_scores("forgetting/before", base)]} | {name: [] for name in arms} | {"plain, then merged half and half": []}
+    averaged = "plain, then merged half and half"
+    rows = {"before": [all_scores("forgetting/before", base)]} | {name: [] for name in [*arms, averaged]}
     for seed in lab.options.seeds:
         models = {}
         for number, (name, (pace, more)) in enumerate(arms.items()):
@@ -292,7 +293,7 @@ def forgetting(lab):
         merged = lab.path("runs", f"forgetting/merged-{seed}")
         if not os.path.exists(merged):
             lab.call("merge", base, models["plain"], "--out", merged)
-        rows["plain, then merged half and half"].append(all_scores(f"forgetting/merged-{seed}", merged))
+        rows[averaged].append(all_scores(f"forgetting/merged-{seed}", merged))
     table(rows, {"new": new, "old": general, "old: STS": STS + ["STSB"], "old: retrieval": RETRIEVAL + ["CMRC2018"]})
 
 

@@ -102,6 +102,7 @@ class Job {
   template <typename Visit, typename Done>
   void tiles(Range block, Scratch& scratch, const Visit& visit, const Done& done);
   void pack_queries(Range block, Scratch& scratch) const;
+  bool keeps() const { return kept_.size() > 0; }
   MatView<float> kept(size_t k, Range block, const Tile& tile);
   MatView<float> multiplied(size_t k, Range block, const Tile& tile, Scratch& scratch);
   // Calls work(chunk, block, scratch) for all blocks; chunks in parallel.
@@ -124,7 +125,7 @@ class Job {
   ThreadPool& pool_;
   const bool gradients_;
   bool one_shift_ = true, finite_ = true;
-  bool keeps_ = false, has_kept_ = false;  // whether kept_ is used, whether a pass has filled it
+  bool has_kept_ = false;  // whether a pass has filled kept_
   size_t chunks_ = 1, chunk_rows_ = 1;
   std::vector<Tile> tiles_;
   std::vector<Scratch> scratch_;
@@ -135,7 +136,7 @@ class Job {
   Table<float> col_inverse_, col_shift_, col_weight_;
   Table<double> row_sums_, row_along_, col_along_;
   Table<float> partial_;              // [chunks * K, C]
-  AlignedArray<float> kept_;          // [K, B, C]
+  AlignedArray<float> kept_;          // [K, B, C], or nothing
   AlignedArray<float> d_candidates_;  // [chunks, C, E]
 };
 
@@ -162,8 +163,7 @@ void Job::cut() {
   col_shift_.reset(all, cols(), 0);
   if (!gradients_) return;
   const size_t products = all * rows() * cols();
-  keeps_ = products <= kKeptBytesMost / sizeof(float);
-  if (keeps_) kept_.reset(products);
+  if (products <= kKeptBytesMost / sizeof(float)) kept_.reset(products);
   row_weight_.reset(all, rows(), 0);
   col_weight_.reset(all, cols(), 0);
   row_along_.reset(all, rows(), 0);
@@ -257,9 +257,9 @@ MatView<float> Job::kept(size_t k, Range block, const Tile& tile) {
 // before.
 MatView<float> Job::multiplied(size_t k, Range block, const Tile& tile, Scratch& scratch) {
   const MatView<float> dots =
-      keeps_ ? kept(k, block, tile)
-             : MatView<float>(scratch.dots.data(), block.size(), tile.cols.size());
-  if (keeps_ && k > 0) {
+      keeps() ? kept(k, block, tile)
+              : MatView<float>(scratch.dots.data(), block.size(), tile.cols.size());
+  if (keeps() && k > 0) {
     const MatView<float> shorter = kept(k - 1, block, tile);
     for (size_t r = 0; r < dots.rows(); ++r) std::copy_n(shorter.row(r), dots.cols(), dots.row(r));
   }
@@ -270,7 +270,7 @@ MatView<float> Job::multiplied(size_t k, Range block, const Tile& tile, Scratch&
 
 template <typename Visit, typename Done>
 void Job::tiles(Range block, Scratch& scratch, const Visit& visit, const Done& done) {
-  if (!keeps_) scratch.dots.ensure(kBlockRows * kTileCols);
+  if (!keeps()) scratch.dots.ensure(kBlockRows * kTileCols);
   if (!has_kept_) pack_queries(block, scratch);
   for (const Tile& tile : tiles_) {
     for (size_t k = 0; k < prefixes(); ++k) {
@@ -289,7 +289,7 @@ void Job::blocks(const Work& work) {
     for (size_t row = own.begin; row < own.end; row += kBlockRows)
       work(c, Range{row, std::min(row + kBlockRows, own.end)}, scratch_[thread]);
   });
-  has_kept_ = keeps_;
+  has_kept_ = keeps();
 }
 
 LogitRow Job::logits(size_t k, size_t i, Range piece, const Tile& tile, const float* dots) const {

@@ -145,7 +145,12 @@ void expect_plain(const Batch& batch, double temperature, bool both, const std::
 
 TEST(InBatchSoftmax, IsItsDefinitionOnEveryInstructionSet) {
   Batch small(13, 29, 11), wide(310, 410, 20);  // the second: several chunks, two tiles
-  small.dims = {3, 8};                          // the last dims in no prefix
+  Batch many(310, 410, 20);                     // too many products to keep: taken twice
+  for (size_t dim = 4; dim <= 20; dim += 2) {
+    many.dims.push_back(dim);
+    many.weights.push_back(0.5);
+  }
+  small.dims = {3, 8};  // the last dims in no prefix
   small.weights = {0.7, 1.4};
   wide.dims = {20};
   wide.weights = {1};
@@ -158,6 +163,7 @@ TEST(InBatchSoftmax, IsItsDefinitionOnEveryInstructionSet) {
       }
     }
     expect_plain(wide, isa == detected_isa() ? 0.02 : 0.1, true, std::string(isa_name(isa)));
+    expect_plain(many, 0.1, true, std::string(isa_name(isa)) + ", many");
   }
   set_isa(detected_isa());
 }
