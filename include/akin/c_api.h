@@ -19,6 +19,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+/* NOLINTBEGIN(modernize-use-using): C has no other word for it. */
 
 typedef enum akin_status {
   AKIN_OK = 0,
@@ -71,6 +72,7 @@ typedef struct akin_report {
 } akin_report;
 
 typedef struct akin_encoder akin_encoder;
+/* NOLINTEND(modernize-use-using) */
 
 /* folder: a model folder. options may be NULL. *encoder is set only on AKIN_OK. */
 akin_status akin_open(const char* folder, const akin_open_options* options, akin_encoder** encoder);

@@ -20,8 +20,8 @@ namespace fs = std::filesystem;
 constexpr std::string_view kProbeTexts[] = {
     "akin", "The quick brown fox jumps over the lazy dog.", "如何在命令行中播放音乐文件？",
     "Café № 5, 2024: naïve coöperation — 100% of ½ a million 😀",
-    "semantic search 语义搜索 finds texts by meaning, not by words; it needs a model, a tokenizer "
-    "and some patience."};
+    ("semantic search 语义搜索 finds texts by meaning, not by words; it needs a model, a tokenizer "
+     "and some patience.")};
 constexpr double kTolerance = 1e-5;  // of unit vectors, between machines and versions
 
 EncodeOptions probe_options() {

@@ -38,6 +38,7 @@ void hand_over(std::string_view what) {
   std::fflush(nullptr);
   auto words = own_words();
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (auto& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   // Threads of libtorch's OpenMP would spin between its operations, on the cores that akin's own

@@ -60,7 +60,7 @@ EncodeOptions index_document_options(const index::Index& index, const EncodeFlag
   const bool chosen = asked.prompt.has_value() || !asked.prompt_name.empty();
   if (!chosen) asked.prompt = spec.document_prompt;
   if (asked.task.empty()) asked.task = spec.document_task;
-  const auto options = encode_options(asked, Side::document, info, context);
+  auto options = encode_options(asked, Side::document, info, context);
   if (resolve_prompt(info, options) != spec.document_prompt) {
     throw_error(ErrorKind::usage, "--prompt", "is {}, the documents in the index had {}",
                 quote(resolve_prompt(info, options)), quote(spec.document_prompt));

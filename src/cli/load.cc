@@ -41,6 +41,7 @@ std::vector<fs::path> shipped_roots() {
 
 std::string shipped_names(const std::vector<std::pair<std::string, fs::path>>& shipped) {
   std::vector<std::string> names;
+  names.reserve(shipped.size());
   for (const auto& [name, path] : shipped) names.push_back(name);
   return fmt::format("{}", fmt::join(names, ", "));
 }

@@ -17,8 +17,8 @@ namespace {
 constexpr std::array<char, 128> folded_table() {
   std::array<char, 128> out{};
   for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<char>(i);
-  for (char c = 'A'; c <= 'Z'; ++c) out[static_cast<size_t>(c)] = static_cast<char>(c - 'A' + 'a');
-  for (char c = '\t'; c <= '\r'; ++c) out[static_cast<size_t>(c)] = ' ';
+  for (size_t c = 'A'; c <= 'Z'; ++c) out[c] = static_cast<char>(c - 'A' + 'a');
+  for (size_t c = '\t'; c <= '\r'; ++c) out[c] = ' ';
   return out;
 }
 constexpr std::array<char, 128> kFolded = folded_table();

@@ -256,6 +256,7 @@ void write_html(const std::string& path, const EvalOptions& options, const eval:
     if (run.score) experiments.insert(run.experiment);
   }
   std::vector<eval::RunResults> results;
+  results.reserve(experiments.size());
   for (const auto& experiment : experiments) {
     results.push_back(eval::load_run(runner.folder(experiment).string()));
   }

@@ -88,6 +88,7 @@ class Consistency final : public Filter {
     const auto pool = pools_.find(records[members.front()]->source);
     if (pool == pools_.end()) return;
     std::vector<Record*> mine;
+    mine.reserve(members.size());
     for (const size_t i : members) mine.push_back(records[i]);
     const Mat<float> queries = encoder_.queries(query_texts(mine));
     const Mat<float> positives = encoder_.documents(positive_texts(mine));
