@@ -43,16 +43,30 @@ double mean(std::span<const double> values) {
 }  // namespace
 
 Interval bootstrap_mean(std::span<const double> values, const BootstrapOptions& options) {
-  check_options(values.size(), options, "bootstrap");
-  check_finite(values, "bootstrap", "score");
+  const std::vector<double> slice(values.begin(), values.end());
+  return bootstrap_mean_of_slices(std::span(&slice, 1), options);
+}
+
+Interval bootstrap_mean_of_slices(std::span<const std::vector<double>> slices,
+                                  const BootstrapOptions& options) {
+  check_rows(slices.size(), 1, "bootstrap");
+  const double share = 1 / static_cast<double>(slices.size());
+  double value = 0;
+  for (const auto& slice : slices) {
+    check_options(slice.size(), options, "bootstrap");
+    check_finite(slice, "bootstrap", "score");
+    value += share * mean(slice);
+  }
   Rng rng(options.seed);
   std::vector<double> samples(options.samples);
   for (auto& sample : samples) {
-    double sum = 0;
-    for (size_t i = 0; i < values.size(); ++i) sum += values[rng.below(values.size())];
-    sample = sum / static_cast<double>(values.size());
+    for (const auto& slice : slices) {
+      double sum = 0;
+      for (size_t i = 0; i < slice.size(); ++i) sum += slice[rng.below(slice.size())];
+      sample += share * (sum / static_cast<double>(slice.size()));
+    }
   }
-  return percentile_interval(mean(values), samples, options.level);
+  return percentile_interval(value, samples, options.level);
 }
 
 Interval bootstrap(size_t rows,
@@ -77,19 +91,29 @@ PairedTest paired_test(std::span<const double> a, std::span<const double> b,
   check_same_size(b.size(), a.size(), "paired test", "second system");
   std::vector<double> differences(a.size());
   for (size_t i = 0; i < a.size(); ++i) differences[i] = a[i] - b[i];
+  return paired_test_of_slices(std::span(&differences, 1), options);
+}
+
+PairedTest paired_test_of_slices(std::span<const std::vector<double>> slices,
+                                 const BootstrapOptions& options) {
   PairedTest out;
-  out.interval = bootstrap_mean(differences, options);
+  out.interval = bootstrap_mean_of_slices(slices, options);
   out.difference = out.interval.value;
+  std::vector<double> shares;  // of each item in the difference
+  for (const auto& slice : slices) {
+    const double share = 1 / static_cast<double>(slices.size() * slice.size());
+    for (const double difference : slice) shares.push_back(difference * share);
+  }
   Rng rng(options.seed + 1);
-  const double observed = std::abs(out.difference) * static_cast<double>(a.size());
+  const double observed = std::abs(out.difference);
   const double slack = 1e-12 * (1 + observed);  // sums of the same numbers, in rounding
   size_t hits = 0;
   for (size_t s = 0; s < options.samples; ++s) {
     double sum = 0;
     uint64_t bits = 0;
-    for (size_t i = 0; i < differences.size(); ++i) {
+    for (size_t i = 0; i < shares.size(); ++i) {
       if (i % 64 == 0) bits = rng.next();
-      sum += (bits >> (i % 64) & 1) != 0 ? differences[i] : -differences[i];
+      sum += (bits >> (i % 64) & 1) != 0 ? shares[i] : -shares[i];
     }
     hits += std::abs(sum) >= observed - slack ? 1 : 0;
   }

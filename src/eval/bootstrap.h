@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <vector>
 
 namespace akin::eval {
 
@@ -22,6 +23,9 @@ struct BootstrapOptions {
 
 // Of the mean of per-item scores. Errors: usage for no items, a NaN, or a level outside (0, 1).
 Interval bootstrap_mean(std::span<const double> values, const BootstrapOptions& options = {});
+// Of the mean of the slices' means: each slice is resampled by itself. Errors: the same.
+Interval bootstrap_mean_of_slices(std::span<const std::vector<double>> slices,
+                                  const BootstrapOptions& options = {});
 
 // Of any statistic of a multiset of rows (their numbers are passed in); samples whose statistic is
 // NaN are left out.
@@ -36,5 +40,8 @@ struct PairedTest {
 };
 PairedTest paired_test(std::span<const double> a, std::span<const double> b,
                        const BootstrapOptions& options = {});
+// The same of a score that is the mean of its slices' means; slices: a - b of each item.
+PairedTest paired_test_of_slices(std::span<const std::vector<double>> slices,
+                                 const BootstrapOptions& options = {});
 
 }  // namespace akin::eval

@@ -16,29 +16,45 @@ using Json = nlohmann::ordered_json;
 using store::ItemScores;
 using store::ItemStatistic;
 
-// The same items, scored by both runs.
+// The same items of one slice, scored by both runs.
+struct PairedSlice {
+  std::vector<double> a, b, gold;
+};
 struct PairedItems {
   ItemStatistic statistic = ItemStatistic::mean;
-  std::vector<double> a, b, gold;
+  std::vector<PairedSlice> slices;
   std::string unit;
+  size_t count() const {
+    size_t out = 0;
+    for (const auto& slice : slices) out += slice.a.size();
+    return out;
+  }
 };
 
-std::string unit_of(const ItemScores& items, std::string_view type) {
-  if (items.statistic != ItemStatistic::mean) return "pairs";
-  if (type == "Classification" || type == "MultilabelClassification") return "experiments";
+// The items of one run's task: from the file of items, else what its result file has.
+struct TaskItems {
+  std::vector<ItemScores> slices;
+  bool of_result_file = false;  // experiments, not texts
+};
+
+std::string unit_of(const TaskItems& items, std::string_view type) {
+  if (items.slices[0].statistic != ItemStatistic::mean) return "pairs";
+  if (type == "Classification" || type == "MultilabelClassification") {
+    return items.of_result_file ? "experiments" : "texts";
+  }
   if (type == "Clustering") return "clusterings";
   return type == "Retrieval" || type == "Reranking" ? "queries" : "items";
 }
 
-void add_pair(PairedItems& out, const ItemScores& a, size_t i, const ItemScores& b, size_t j) {
+void add_pair(PairedSlice& out, const ItemScores& a, size_t i, const ItemScores& b, size_t j) {
   if (std::isnan(a.values[i]) || std::isnan(b.values[j])) return;
   out.a.push_back(a.values[i]);
   out.b.push_back(b.values[j]);
   if (!a.gold.empty()) out.gold.push_back(a.gold[i]);
 }
 
-// Adds the items of one slice; false when they cannot be paired.
-bool pair_slice(const ItemScores& a, const ItemScores& b, PairedItems& out) {
+// False when the items cannot be paired.
+bool pair_slice(const ItemScores& a, const ItemScores& b, PairedSlice& out) {
   if (a.statistic != b.statistic || a.metric != b.metric) return false;
   if (!a.ids.empty() && !b.ids.empty()) {
     std::unordered_map<std::string_view, size_t> places;
@@ -131,36 +147,65 @@ bool items_fit(const std::vector<ItemScores>& items, const store::TaskResult& re
   return true;
 }
 
-std::vector<ItemScores> items_of(const RunResults& run, const store::TaskResult& result) {
-  if (!run.folder.empty()) {
-    auto items = store::read_item_scores(run.folder, result.task_name);
-    if (!items.empty() && items_fit(items, result)) return items;
+// What both runs have on file: items, or else the experiments of their result files.
+struct BothItems {
+  TaskItems a, b;
+};
+BothItems items_of(const RunResults& a, const RunResults& b, const std::string& task) {
+  const auto read = [&](const RunResults& run) -> TaskItems {
+    const auto& result = *run.find(task);
+    if (!run.folder.empty()) {
+      auto items = store::read_item_scores(run.folder, task);
+      if (!items.empty() && items_fit(items, result)) return {std::move(items), false};
+    }
+    return {scores_in_file(result), true};
+  };
+  BothItems out{read(a), read(b)};
+  if (out.a.of_result_file != out.b.of_result_file) {
+    out = {{scores_in_file(*a.find(task)), true}, {scores_in_file(*b.find(task)), true}};
   }
-  return scores_in_file(result);
+  return out;
 }
 
-// All slices of a task. Statistics that are no means do not pool: then the first slice only is
-// tested, and only if it is the only one.
-std::string pair_items(const std::vector<ItemScores>& a, const std::vector<ItemScores>& b,
-                       std::string_view type, PairedItems& out) {
-  if (a.empty() || b.empty()) {
-    return a.empty() && b.empty() ? "no item scores on file"
-                                  : fmt::format("no item scores in {}", a.empty() ? "A" : "B");
+// All slices of a task. The mean of statistics that are no means is not tested.
+std::string pair_items(const TaskItems& a, const TaskItems& b, std::string_view type,
+                       PairedItems& out) {
+  if (a.slices.empty() || b.slices.empty()) {
+    return a.slices.empty() && b.slices.empty()
+               ? "no item scores on file"
+               : fmt::format("no item scores in {}", a.slices.empty() ? "A" : "B");
   }
-  if (a.size() > 1 && a[0].statistic != ItemStatistic::mean) {
+  if (a.slices.size() > 1 && a.slices[0].statistic != ItemStatistic::mean) {
     return "several subsets whose statistic is no mean";
   }
-  out.statistic = a[0].statistic;
-  out.unit = unit_of(a[0], type);
-  for (const auto& slice : a) {
-    const auto same = std::find_if(b.begin(), b.end(), [&](const ItemScores& other) {
+  out.statistic = a.slices[0].statistic;
+  out.unit = unit_of(a, type);
+  for (const auto& slice : a.slices) {
+    const auto same = std::find_if(b.slices.begin(), b.slices.end(), [&](const ItemScores& other) {
       return other.split == slice.split && other.subset == slice.subset;
     });
-    if (slice.statistic != out.statistic || same == b.end() || !pair_slice(slice, *same, out)) {
+    if (slice.statistic != out.statistic || same == b.slices.end() ||
+        !pair_slice(slice, *same, out.slices.emplace_back())) {
       return "the items of the two runs differ";
     }
+    if (out.slices.back().a.empty()) return "a subset without items in common";
   }
-  return out.a.size() < 2 ? "fewer than two items in common" : "";
+  return out.count() < 2 ? "fewer than two items in common" : "";
+}
+
+// b against a: a rise is positive.
+PairedTest test_items(const PairedItems& items, const BootstrapOptions& options) {
+  if (items.statistic != ItemStatistic::mean) {
+    const PairedSlice& only = items.slices.at(0);
+    return paired_statistic_test(items.statistic, only.b, only.a, only.gold, options);
+  }
+  std::vector<std::vector<double>> differences;
+  differences.reserve(items.slices.size());
+  for (const auto& slice : items.slices) {
+    auto& out = differences.emplace_back(slice.b);
+    for (size_t i = 0; i < out.size(); ++i) out[i] -= slice.a[i];
+  }
+  return paired_test_of_slices(differences, options);
 }
 
 Difference to_difference(const PairedTest& test, size_t items, std::string unit) {
@@ -174,14 +219,12 @@ Difference to_difference(const PairedTest& test, size_t items, std::string unit)
 
 void test_task(const RunResults& a, const RunResults& b, const BootstrapOptions& options,
                TaskComparison& out) {
+  const auto both = items_of(a, b, out.task);
   PairedItems items;
-  out.untested =
-      pair_items(items_of(a, *a.find(out.task)), items_of(b, *b.find(out.task)), out.type, items);
+  out.untested = pair_items(both.a, both.b, out.type, items);
   if (!out.untested.empty()) return;
   try {
-    // b against a: a rise is positive.
-    const auto test = paired_statistic_test(items.statistic, items.b, items.a, items.gold, options);
-    out.tested = to_difference(test, items.a.size(), items.unit);
+    out.tested = to_difference(test_items(items, options), items.count(), items.unit);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::usage) throw;
     out.untested = error.message();

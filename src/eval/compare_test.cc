@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "eval/average_precision.h"
+#include "eval/benchmarks.h"
 #include "eval/correlation.h"
 #include "eval/paired_statistic.h"
 #include "eval/published.h"
@@ -121,9 +122,7 @@ TEST(Published, HasTheNumbersOfTheLeaderboard) {
   // Mean over the 41 tasks of MTEB(eng, v2) as its table has it.
   const auto run = published_run("BAAI/bge-small-en-v1.5");
   std::vector<CountedTask> tasks;
-  for (const auto& task : published_tasks()) {
-    if (task.eng_v2) tasks.push_back({std::string(task.name), std::string(task.type), {}, {}});
-  }
+  for (const auto& task : benchmark_tasks("MTEB(eng, v2)")) tasks.push_back(counted_task(task));
   EXPECT_EQ(tasks.size(), 41U);
   const auto summary = summarize(run, tasks);
   EXPECT_NEAR(100 * summary.mean_task.value(), 64.30, 0.005);
@@ -244,6 +243,32 @@ TEST(Compare, UsesExperimentsOfTheFileAndRefusesItemsOfAnotherRun) {
   store::write_item_scores(a.folder, "C", {{.split = "test", .metric = "x", .values = {0.1, 0.2}}});
   result = compare_runs(a, b);  // the stray file is passed over for what the result itself has
   EXPECT_TRUE(result.tasks[0].tested);
+}
+
+TEST(Compare, TestsTheMeanOfUnequalSubsetsThatTheScoreIs) {
+  auto a = make_run("a", 0), b = make_run("b", 0);
+  const Folder folder;
+  for (auto* run : {&a, &b}) {
+    const bool first = run == &a;
+    run->tasks = {make_result("R", "Retrieval", 0.5)};
+    auto& entries = run->tasks[0].scores[0].entries;
+    entries[0]["main_score"] = 0.5;  // 200 queries, equal
+    entries.push_back({{"main_score", first ? 0.9 : 0.3}, {"hf_subset", "small"}});  // 8, far apart
+    run->folder = folder.write(*run);
+    store::write_item_scores(run->folder, "R",
+                             {{.split = "test", .values = std::vector<double>(200, 0.5)},
+                              {.split = "test",
+                               .subset = "small",
+                               .values = std::vector<double>(8, first ? 0.9 : 0.3)}});
+  }
+  const auto result = compare_runs(a, b);
+  ASSERT_TRUE(result.tasks[0].tested) << result.tasks[0].untested;
+  EXPECT_NEAR(*result.tasks[0].difference, -0.3, 1e-9);
+  EXPECT_NEAR(result.tasks[0].tested->value, -0.3, 1e-9);
+  EXPECT_NEAR(result.tasks[0].tested->low, -0.3, 1e-9);
+  EXPECT_NEAR(result.tasks[0].tested->high, -0.3, 1e-9);
+  EXPECT_LT(result.tasks[0].tested->p, 0.05);
+  EXPECT_EQ(result.tasks[0].tested->items, 208U);
 }
 
 TEST(RunResults, AreFoundBelowAFolder) {
