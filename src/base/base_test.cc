@@ -33,6 +33,8 @@ ErrorKind kind_of(const std::function<void()>& f) {
 
 TEST(Error, QuotesForeignBytesAndFindsNearWords) {
   EXPECT_EQ(quote("a\n\"b"), "\"a\\x0a\\\"b\"");
+  EXPECT_EQ(quote("\xff\xfe\xe4\xb8\xad\xe4\xb8\xed\xa0\x80"),
+            "\"\\xff\\xfe\xe4\xb8\xad\\xe4\\xb8\\xed\\xa0\\x80\"");
   EXPECT_EQ(quote(std::string(100, 'x'), 4), "\"xxxx\"... (100 bytes)");
   constexpr std::array<std::string_view, 2> kWords = {"embed", "search"};
   EXPECT_EQ(nearest("emebd", kWords.data(), kWords.size()), "embed");

@@ -21,6 +21,26 @@ constexpr std::array<ErrorKindInfo, 10> kInfo = {{
     {"internal", 1, 500, "Backend", "server_error"},
 }};
 
+// Bytes of the character that begins here; 0 where it is no UTF-8 (Unicode 15, table 3-7).
+size_t character_size(std::string_view text) {
+  const auto at = [&](size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  const auto follows = [&](size_t i, unsigned low = 0x80, unsigned high = 0xBF) {
+    return at(i) >= low && at(i) <= high;
+  };
+  const unsigned first = at(0);
+  if (first < 0x80) return 1;
+  if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
+  if (first >= 0xE0 && first <= 0xEF) {
+    const bool second = follows(1, first == 0xE0 ? 0xA0 : 0x80, first == 0xED ? 0x9F : 0xBF);
+    return second && follows(2) ? 3 : 0;
+  }
+  if (first < 0xF0 || first > 0xF4) return 0;
+  const bool second = follows(1, first == 0xF0 ? 0x90 : 0x80, first == 0xF4 ? 0x8F : 0xBF);
+  return second && follows(2) && follows(3) ? 4 : 0;
+}
+
 }  // namespace
 
 const ErrorKindInfo& error_kind_info(ErrorKind kind) { return kInfo[static_cast<size_t>(kind)]; }
@@ -41,14 +61,16 @@ std::string quote(std::string_view bytes, size_t max_bytes) {
   std::string out = "\"";
   size_t n = std::min(bytes.size(), max_bytes);
   while (n < bytes.size() && n > 0 && (static_cast<unsigned char>(bytes[n]) & 0xC0) == 0x80) --n;
-  for (char c : bytes.substr(0, n)) {
-    const auto u = static_cast<unsigned char>(c);
-    if (u < 0x20 || u == 0x7F) {
+  for (std::string_view rest = bytes.substr(0, n); !rest.empty();) {
+    const auto u = static_cast<unsigned char>(rest[0]);
+    const size_t size = character_size(rest);
+    if (size == 0 || u < 0x20 || u == 0x7F) {
       out += fmt::format("\\x{:02x}", u);
     } else {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
+      if (u == '"' || u == '\\') out += '\\';
+      out += rest.substr(0, size);
     }
+    rest.remove_prefix(std::max<size_t>(size, 1));
   }
   out += n < bytes.size() ? fmt::format("\"... ({} bytes)", bytes.size()) : "\"";
   return out;
