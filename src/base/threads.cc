@@ -6,7 +6,10 @@
 #include <cstdio>
 #include <fstream>
 #include <string>
+#include <system_error>
 #include <utility>
+
+#include "base/error.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -80,11 +83,21 @@ void SpinBarrier::rethrow_if_broken() const {
 }
 
 ThreadPool::ThreadPool(size_t size) {
-  for (size_t t = 1; t < std::max<size_t>(1, size); ++t)
-    workers_.emplace_back([this, t] { work(t); });
+  for (size_t t = 1; t < std::max<size_t>(1, size); ++t) {
+    try {
+      workers_.emplace_back([this, t] { work(t); });
+    } catch (const std::system_error& error) {
+      stop();
+      throw_error(ErrorKind::usage, "--threads",
+                  "the system gives no more than {} of {} threads ({}); ask for fewer", t, size,
+                  error.what());
+    }
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;

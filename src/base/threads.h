@@ -53,6 +53,7 @@ class ThreadPool {
 
  private:
   void work(size_t thread);
+  void stop();
   void call(size_t thread);
   std::mutex run_mutex_;
   std::mutex mutex_;
