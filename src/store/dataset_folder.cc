@@ -157,6 +157,34 @@ Place place_of(std::string_view relative) {
   return {stem, stem};
 }
 
+// Names decide which split a file is of, and two forms of one split (test.jsonl and test.jsonl.gz,
+// test.csv and data/test-00000-of-00001.parquet) are most often the same rows twice.
+void check_one_form(const DatasetFolder::Files& files, const fs::path& root) {
+  std::map<std::string, const fs::path*> whole, shards;  // by place and stem
+  const auto clash = [&](const fs::path& a, const fs::path& b) {
+    throw_error(
+        ErrorKind::bad_format, root.string(),
+        "{} and {} are both the rows of one split; remove one of them, or name the file in a "
+        "task file (files.rows = \"...\")",
+        a.lexically_relative(root).generic_string(), b.lexically_relative(root).generic_string());
+  };
+  for (const auto& file : files) {
+    std::string folder = file.parent_path().lexically_relative(root).generic_string();
+    if (folder == "." || folder == "data") folder.clear();
+    if (folder.starts_with("data/")) folder.erase(0, 5);
+    const std::string stem = stem_of(file.filename().string());
+    const std::string shared = folder + "/" + std::string(without_shard(stem));
+    const bool is_shard = without_shard(stem) != stem;
+    auto& own = is_shard ? shards : whole;
+    const auto [same, fresh] = own.try_emplace(is_shard ? folder + "/" + stem : shared, &file);
+    if (!fresh) clash(*same->second, file);
+    if (is_shard) shards.try_emplace(shared, &file);
+  }
+  for (const auto& [place, file] : whole) {
+    if (const auto found = shards.find(place); found != shards.end()) clash(*file, *found->second);
+  }
+}
+
 std::string joined(const std::vector<std::string>& words, size_t most = 12) {
   std::string out;
   for (size_t i = 0; i < words.size() && i < most; ++i) out += (i == 0 ? "" : ", ") + words[i];
@@ -195,6 +223,7 @@ DatasetFolder read_dataset_folder(const fs::path& folder) {
   }
   // A card may describe files that were not fetched; then names decide.
   if (!out.files_.empty()) return out;
+  out.by_name_ = true;
   for (const std::string& file : files) {
     const Place place = place_of(file);
     out.files_[place.config][place.split].push_back(folder / file);
@@ -221,15 +250,16 @@ DatasetFolder::Files DatasetFolder::find(std::string_view config, std::string_vi
   const auto found = files_.find(config);
   if (found == files_.end()) return {};
   const auto& splits = found->second;
-  if (const auto exact = splits.find(std::string(split)); exact != splits.end()) {
-    return exact->second;
-  }
+  auto match = splits.find(std::string(split));
   const std::string_view meaning = split_word(split);
-  for (const auto& [name, files] : splits) {
-    if (!meaning.empty() && split_word(name) == meaning) return files;
+  if (match == splits.end() && !meaning.empty()) {
+    match = std::find_if(splits.begin(), splits.end(),
+                         [&](const auto& other) { return split_word(other.first) == meaning; });
   }
-  if (only_split_is_enough && splits.size() == 1) return splits.begin()->second;
-  return {};
+  if (match == splits.end() && only_split_is_enough && splits.size() == 1) match = splits.begin();
+  if (match == splits.end()) return {};
+  if (by_name_) check_one_form(match->second, path_);
+  return match->second;
 }
 
 DatasetFolder::Files DatasetFolder::files(std::string_view config, std::string_view split,

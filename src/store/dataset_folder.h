@@ -32,7 +32,8 @@ class DatasetFolder {
 
   // Sorted by name. "validation" also finds "dev" and "val", and the other way round. Where the
   // config has one split only and `only_split_is_enough`, that one. find(): empty when there is
-  // none. files(): Errors not_found, lists what there is.
+  // none. files(): Errors not_found, lists what there is. Both: bad_format where a split is there
+  // in two forms (test.jsonl and test.jsonl.gz) and no card says which counts.
   Files find(std::string_view config, std::string_view split,
              bool only_split_is_enough = false) const;
   Files files(std::string_view config, std::string_view split,
@@ -48,6 +49,7 @@ class DatasetFolder {
                                     std::string_view, const HubEnv&);
   std::filesystem::path path_;
   std::string revision_;
+  bool by_name_ = false;  // no card said what each file is
   std::map<std::string, std::map<std::string, Files>, std::less<>> files_;
 };
 

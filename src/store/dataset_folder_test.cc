@@ -43,6 +43,20 @@ TEST(DatasetFolder, Beir) {
   expect_error(ErrorKind::not_found, "no such file", [&] { (void)data.file("x.tsv"); });
 }
 
+TEST(DatasetFolder, ASplitInTwoFormsIsRefused) {
+  const TempFolder folder;
+  for (const char* name : {"a/test.jsonl", "a/test.jsonl.gz", "b/dev.csv", "b/dev.jsonl",
+                           "c/train-00000-of-00002.jsonl", "c/train-00001-of-00002.jsonl",
+                           "c/train.jsonl", "d/test/0000.parquet", "d/test/0001.parquet"}) {
+    folder.put(name, "x");
+  }
+  const DatasetFolder data = read_dataset_folder(folder.path());
+  expect_error(ErrorKind::bad_format, "a/test.jsonl.gz", [&] { (void)data.find("a", "test"); });
+  expect_error(ErrorKind::bad_format, "b/dev.jsonl", [&] { (void)data.find("b", "dev"); });
+  expect_error(ErrorKind::bad_format, "c/train.jsonl", [&] { (void)data.find("c", "train"); });
+  EXPECT_EQ(data.find("d", "test").size(), 2U);
+}
+
 TEST(DatasetFolder, ByName) {
   const TempFolder folder;
   for (const char* name :

@@ -59,13 +59,20 @@ std::string_view kind_name(const Value& value) {
   return kNames[static_cast<size_t>(value.kind)];
 }
 
+std::string any_of(const ColumnRequest& request) {
+  std::string out;
+  for (const std::string_view name : request.names)
+    out += (out.empty() ? "" : " or ") + quote(name);
+  return out;
+}
+
 [[noreturn]] void fail(const Value& value, const RowReader& rows, std::string_view column,
                        std::string_view expected) {
   const std::string got = value.kind == Value::Kind::text ? "the text " + quote(value.text, 30)
                                                           : std::string(kind_name(value));
   throw_error(ErrorKind::bad_format, rows.where(),
               "column {}: expected {}, got {}. Repair the row, or name the right column",
-              quote(column), expected, got);
+              any_of(ColumnRequest(column)), expected, got);
 }
 
 template <typename T>
@@ -101,18 +108,17 @@ ColumnRequest::ColumnRequest(std::string_view column) {
 void throw_missing_column(std::string_view where, const ColumnRequest& request,
                           const std::vector<std::string>& there) {
   constexpr size_t kMost = 24;
-  std::string wanted, names;
-  for (const std::string_view name : request.names) {
-    wanted += (wanted.empty() ? "" : " or ") + quote(name);
-  }
+  const std::string wanted = any_of(request);
+  std::string names;
   for (size_t i = 0; i < there.size() && i < kMost; ++i) {
     names += (i == 0 ? "" : ", ") + quote(there[i], 40);
   }
   if (there.size() > kMost) names += fmt::format(" and {} more", there.size() - kMost);
-  throw_error(ErrorKind::bad_format, where,
-              "no column named {}; the columns are: {}. Name one of these in the task's "
-              "description, or get the right file",
-              wanted, names.empty() ? "none" : names);
+  throw_error(
+      ErrorKind::bad_format, where,
+      "no column named {}; the columns are: {}. Say which of these it is, rename it, or get "
+      "the right file",
+      wanted, names.empty() ? "none" : names);
 }
 
 std::unique_ptr<RowReader> open_rows(const fs::path& path, std::span<const std::string> columns,
