@@ -40,7 +40,7 @@ LabelledPairs read_pairs(const std::string& path) {
 
 }  // namespace
 
-void run_calibration(const std::string& pairs, Encoder& encoder,
+void run_calibration(const std::string& pairs, Encoder& encoder, size_t dims,
                      const eval::CalibrationOptions& options, Context& context) {
   const LabelledPairs data = read_pairs(pairs);
   eval::CachedEncoder cached(encoder, nullptr);
@@ -52,7 +52,9 @@ void run_calibration(const std::string& pairs, Encoder& encoder,
   const Mat<float> b = cached.encode(data.b, prompt, progress);
   context.end_progress();
   ThreadPool pool(1);
-  const auto scores = eval::score_pairs(a.view(), b.view(), eval::uses_dot(cached), pool);
+  const Mat<float> x = eval::similarity_rows(a.view(), dims, cached);
+  const Mat<float> y = eval::similarity_rows(b.view(), dims, cached);
+  const auto scores = eval::score_pairs(x.view(), y.view(), eval::uses_dot(cached), pool);
   const auto calibration = eval::calibrate(scores.similarity, data.labels, options);
   if (context.json()) {
     context.print_json(eval::calibration_json(calibration));

@@ -102,8 +102,13 @@ void Context::write_record(const std::filesystem::path& out,
 void check_output(const std::string& flag, const std::string& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
-  if (path == "-" || !std::filesystem::exists(status) || std::filesystem::is_regular_file(status))
-    return;
+  if (path == "-" || std::filesystem::is_regular_file(status)) return;
+  if (!std::filesystem::exists(status)) {
+    const auto folder = std::filesystem::path(path).parent_path();
+    if (folder.empty() || std::filesystem::is_directory(folder, error)) return;
+    throw_error(ErrorKind::usage, flag, "there is no folder {} to write {} in; make it first",
+                quote(folder.string()), quote(path));
+  }
   throw_error(ErrorKind::usage, flag, "{} is not a plain file; name a new file, or - for stdout",
               quote(path));
 }

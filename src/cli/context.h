@@ -79,7 +79,7 @@ class Context {
 };
 
 // An output that is there must be a plain file, for it is replaced as a whole: never a device or a
-// folder. "-" is fine. Errors: usage.
+// folder; one that is not there needs its folder. "-" is fine. Errors: usage.
 void check_output(const std::string& flag, const std::string& path);
 
 }  // namespace akin::cli

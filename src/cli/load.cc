@@ -134,8 +134,15 @@ std::unique_ptr<Encoder> load_encoder(const ModelOptions& options) {
     if (device_encoder_maker() == nullptr) hand_over("--device " + options.device);
     return device_encoder_maker()(options);
   }
-  return engine::make_cpu_encoder(load_model(options),
-                                  {.threads = options.threads, .precision = options.dtype});
+  auto encoder = engine::make_cpu_encoder(load_model(options),
+                                          {.threads = options.threads, .precision = options.dtype});
+  if (options.dtype != Precision::f32 && encoder->info().family == "static_embedding") {
+    log_warning(
+        "{} is a static model, a mean of table rows: it has no {} path, its vectors are those "
+        "of f32",
+        encoder->info().name, precision_name(options.dtype));
+  }
+  return encoder;
 }
 
 EncodeOptions encode_options(const EncodeFlags& flags, Side side, const EncoderInfo& info,

@@ -93,9 +93,9 @@ struct EmbeddingCache::State {
 
 void EmbeddingCache::State::fail(const char* action) const {
   throw_error(ErrorKind::io, own_path.string(),
-              "cannot {} the embedding cache: {}; free some space, or run without the cache "
-              "(--no-cache)",
-              action, std::strerror(errno));
+              "cannot {} the embedding cache: {}; {}, or run without the cache (--no-cache)",
+              action, std::strerror(errno),
+              errno == ENOSPC || errno == EDQUOT ? "free some space" : "choose another --out");
 }
 
 bool EmbeddingCache::State::read_block(std::span<const std::byte> bytes, size_t& at) {
@@ -115,7 +115,7 @@ bool EmbeddingCache::State::read_block(std::span<const std::byte> bytes, size_t&
   for (uint32_t row = 0; row < header.count; ++row) {
     EmbeddingKey key;
     std::memcpy(&key, keys + row * sizeof(key), sizeof(key));
-    places.try_emplace(key, Place{number, row});
+    places.insert_or_assign(key, Place{number, row});  // a later one was written for a damaged one
   }
   at += sizeof(header) + keys_size + data_size;
   return true;

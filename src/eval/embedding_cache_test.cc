@@ -95,6 +95,29 @@ TEST_F(CacheTest, AFlippedBitCostsItsBlockOnly) {
   }
 }
 
+TEST_F(CacheTest, WhatWasDamagedIsReplacedForGood) {
+  fill();
+  {
+    std::fstream file(segment(), std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(-1, std::ios::end);
+    file.put('x');  // in the vectors of the second block
+  }
+  const EmbeddingKey key = EmbeddingKeys("", "").key(std::to_string(3.0F));
+  float out[3];
+  {
+    EmbeddingCache cache(root_, "model", 3);
+    EXPECT_FALSE(cache.find(key, out));
+    EXPECT_EQ(cache.damaged_blocks(), 1U);
+    Mat<float> vector(1, 3);
+    vector(0, 0) = 7;
+    cache.add({&key, 1}, vector.view());
+  }
+  EmbeddingCache cache(root_, "model", 3);
+  ASSERT_TRUE(cache.find(key, out));
+  EXPECT_EQ(out[0], 7);
+  EXPECT_EQ(cache.damaged_blocks(), 0U);
+}
+
 TEST_F(CacheTest, EachTextIsEncodedOnce) {
   WordEncoder words(4);
   EmbeddingCache cache(root_, "words", 4);

@@ -295,8 +295,9 @@ KMeansResult mini_batch_kmeans(MatView<const float> x, const KMeansOptions& opti
   }
   if (x.rows() < options.clusters) {
     throw_error(ErrorKind::usage, kWhere,
-                "got {} rows for {} clusters, expected at least a row each", x.rows(),
-                options.clusters);
+                "got {} rows for {} clusters, expected at least a row each; embed more of the set "
+                "(max_fraction, max_documents)",
+                x.rows(), options.clusters);
   }
   dense::for_blocks(&pool, x.rows(), 512, [&](size_t begin, size_t end) {
     check_finite(x, begin, end, kWhere, "embeddings");

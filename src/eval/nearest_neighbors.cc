@@ -63,8 +63,10 @@ void search(const PackedRows& train, MatView<const float> queries, size_t begin,
 Mat<uint32_t> nearest_rows(MatView<const float> train, MatView<const float> queries, size_t k,
                            ThreadPool& pool) {
   if (k == 0 || k > train.rows()) {
-    throw_error(ErrorKind::usage, kWhere, "asked for {} neighbours of {} training rows", k,
-                train.rows());
+    throw_error(ErrorKind::usage, kWhere,
+                "asked for {} neighbours of {} training rows; give the task more rows (a larger "
+                "train split, or samples_per_label)",
+                k, train.rows());
   }
   if (train.cols() != queries.cols()) {
     throw_error(ErrorKind::usage, kWhere, "queries have {} dims, training rows {}", queries.cols(),

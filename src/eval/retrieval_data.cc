@@ -62,7 +62,13 @@ Qrels read_qrels(const Slice& slice, const TaskContext& context, const Corpus& c
     const std::string doc = text_of(values[1], reader, columns[1]);
     const int64_t score =
         values[2].is_null() ? 1 : store::as_integer(values[2], reader, columns[2]);
-    const auto relevance = static_cast<int32_t>(std::clamp<int64_t>(score, -1000, 1000));
+    constexpr int64_t kMostRelevance = int64_t{1} << 30;
+    if (score > kMostRelevance || score < -kMostRelevance) {
+      throw_error(ErrorKind::bad_format, reader.where(),
+                  "the relevance is {}, expected a grade within {} of 0; repair the row", score,
+                  kMostRelevance);
+    }
+    const auto relevance = static_cast<int32_t>(score);
     auto& entry = out.by_query[query];
     if (entry.where.empty()) entry.where = reader.where();
     if (const auto it = corpus.numbers.find(doc); it != corpus.numbers.end()) {

@@ -27,7 +27,7 @@ double now() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-// The mean of main_score over splits and subsets.
+// The mean of main_score over splits and subsets; empty when one of them is no number.
 std::optional<double> mean_score(const store::TaskResult& result) {
   double sum = 0;
   size_t count = 0;
@@ -35,7 +35,7 @@ std::optional<double> mean_score(const store::TaskResult& result) {
     for (const auto& entry : split.entries) {
       const auto score = store::main_score(entry);
       if (!score) return std::nullopt;
-      sum += *score;
+      sum += store::python_round(*score, 6);  // as it is on file
       ++count;
     }
   }
@@ -94,20 +94,34 @@ bool ends_run(ErrorKind kind) {
   return kind == ErrorKind::interrupted || kind == ErrorKind::internal || kind == ErrorKind::device;
 }
 
-// The means over the subtasks' entries of every number that all of them have.
-Json mean_metrics(const std::vector<const Json*>& entries) {
+// The means of every number that all of the entries have.
+Json mean_metrics(const std::vector<Json>& entries) {
   Json out = Json::object();
-  for (const auto& [name, value] : entries.at(0)->items()) {
+  for (const auto& [name, value] : entries.at(0).items()) {
     double sum = 0;
     bool all = name != "main_score";
-    for (const auto* entry : entries) {
-      const auto found = entry->find(name);
-      all = all && found != entry->end() && found->is_number();
+    for (const auto& entry : entries) {
+      const auto found = entry.find(name);
+      all = all && found != entry.end() && found->is_number();
       if (all) sum += found->get<double>();
     }
     if (all) out[name] = sum / static_cast<double>(entries.size());
   }
   return out;
+}
+
+// What a score that is no number means, for the message.
+std::string no_score(const TaskSpec& spec, const store::TaskResult& result) {
+  for (const auto& split : result.scores) {
+    for (const auto& entry : split.entries) {
+      if (store::main_score(entry)) continue;
+      return fmt::format(
+          "{} of split \"{}\", subset \"{}\" is not a number: all similarities or all of the "
+          "dataset's scores are equal; no result is written",
+          spec.main_score, split.split, store::subset_name(entry));
+    }
+  }
+  return "no split was scored";
 }
 
 }  // namespace
@@ -119,6 +133,7 @@ struct Runner::Variant {
   fs::path folder;
   store::TaskResult result;
   std::vector<store::ItemScores> items;
+  Json data;  // TaskData::hashes(); of a mean: those of each part by its name
   bool resumed = false;
   double seconds = 0;
   std::string error;
@@ -198,8 +213,31 @@ bool Runner::load(const TaskSpec& spec, const RunModel& model, Variant& variant)
     return false;
   }
   const auto akin = variant.result.extra.find("akin");
-  if (akin == variant.result.extra.end()) return false;
-  return *akin == facts(spec, model, variant.dims) && mean_score(variant.result).has_value();
+  if (akin == variant.result.extra.end() || !akin->is_object()) return false;
+  Json on_file = *akin;
+  variant.data = on_file.value("data", Json());
+  on_file.erase("data");
+  return on_file == facts(spec, model, variant.dims) && mean_score(variant.result).has_value() &&
+         same_data(spec, variant.data);
+}
+
+// Whether the dataset holds what a result on file was computed from. One that is not here any more
+// contradicts nothing.
+bool Runner::same_data(const TaskSpec& spec, const Json& on_file) const {
+  try {
+    if (spec.subtasks.empty()) {
+      if (spec.dataset.empty()) return true;
+      return TaskData(spec, options_.data).holds(on_file.get<TaskData::FileHashes>());
+    }
+    return std::all_of(spec.subtasks.begin(), spec.subtasks.end(), [&](const auto& name) {
+      return same_data(subtask(spec, name), on_file.at(name));
+    });
+  } catch (const Json::exception&) {
+    return false;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::not_found) throw;
+    return true;
+  }
 }
 
 void Runner::save(const TaskSpec& spec, const RunModel& model, Variant& variant) const {
@@ -212,13 +250,18 @@ void Runner::save(const TaskSpec& spec, const RunModel& model, Variant& variant)
   std::vector<store::ItemScores> items = variant.items;
   if (!items.empty()) store::write_item_scores(variant.folder, spec.name, items);
   variant.result.extra["akin"] = facts(spec, model, variant.dims);
+  if (!variant.data.empty()) variant.result.extra["akin"]["data"] = variant.data;
   store::write_task_result(variant.folder / (spec.name + ".json"), variant.result);
 }
 
 void Runner::write_meta(const RunModel& model, const Variant& variant) const {
   const fs::path path = variant.folder / "model_meta.json";
-  std::error_code error;
-  if (fs::exists(path, error)) return;
+  try {
+    store::read_model_meta(path);
+    return;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::not_found && error.kind() != ErrorKind::bad_format) throw;
+  }
   const EncoderInfo& info = model.encoder->info();
   store::ModelMeta meta;
   meta.name = options_.model_name;
@@ -284,14 +327,17 @@ void Runner::evaluate(const TaskSpec& spec, const RunModel& model,
       }
     }
   }
+  for (auto* variant : missing) variant->data = data.hashes();
 }
 
-// The task of this run with that name, else the one that is built in: for that one, settings that
-// were given to the mean hold.
+// The task of this run or declared beside it with that name, else the one that is built in: for
+// that one, settings that were given to the mean hold.
 TaskSpec Runner::subtask(const TaskSpec& spec, const std::string& name) const {
-  const auto own = std::find_if(tasks_.begin(), tasks_.end(),
-                                [&](const auto& task) { return task.name == name; });
-  const bool given = own != tasks_.end();
+  const TaskSpec* own = nullptr;
+  for (const auto* known : {&options_.declared, &tasks_}) {  // those of the run win
+    for (const auto& task : *known) own = task.name == name ? &task : own;
+  }
+  const bool given = own != nullptr;
   TaskSpec part = given ? *own : builtin_task(name);
   if (!given) inherit_settings(part, spec);
   if (!part.subtasks.empty()) {
@@ -312,13 +358,17 @@ void Runner::average_subtasks(const TaskSpec& spec, const RunModel& model,
     }
   }
   for (auto* variant : missing) {
-    std::vector<const Json*> entries;
+    std::vector<Json> means;  // of each part over its splits and subsets
+    variant->data = Json::object();
     for (const auto& part : parts) {
       for (const auto& other : part) {
         if (other.dims != variant->dims) continue;
+        std::vector<Json> entries;
         for (const auto& split : other.result.scores) {
-          for (const auto& entry : split.entries) entries.push_back(&entry);
+          entries.insert(entries.end(), split.entries.begin(), split.entries.end());
         }
+        means.push_back(mean_metrics(entries));
+        variant->data[other.result.task_name] = other.data;
       }
     }
     variant->result = {};
@@ -328,7 +378,7 @@ void Runner::average_subtasks(const TaskSpec& spec, const RunModel& model,
     variant->result.dataset_revision = spec.revision.empty() ? "1" : spec.revision;
     variant->result.scores.push_back(
         {spec.splits.at(0),
-         {finish_entry(mean_metrics(entries), spec, resolved_subsets(spec).at(0))}});
+         {finish_entry(mean_metrics(means), spec, resolved_subsets(spec).at(0))}});
   }
 }
 
@@ -353,7 +403,11 @@ std::vector<Runner::Variant> Runner::run_task(const TaskSpec& spec, const RunMod
       variant->seconds = spent.count();
       variant->result.evaluation_time = spent.count();
       variant->result.date = now();
-      save(spec, model, *variant);
+      if (mean_score(variant->result)) {
+        save(spec, model, *variant);
+      } else {
+        variant->error = no_score(spec, variant->result);
+      }
     }
   } catch (const Error& error) {
     if (ends_run(error.kind())) throw;

@@ -4,7 +4,8 @@
 // Files: <out>/results/<model>/<revision>/<Task>.json, model_meta.json, items/<Task>.jsonl; other
 // precisions and dims under experiments/<name>/. A task's files appear only when it is complete, so
 // a killed run loses the task it was in, and a resumed one writes the same bytes but for times and
-// dates, and removes what the killed one left half-written.
+// dates, and removes what the killed one left half-written. A result is taken up when nothing that
+// it depends on has changed: the model, the task's settings, the bytes of the dataset's files.
 #pragma once
 
 #include <cstdint>
@@ -33,9 +34,10 @@ struct RunModel {
 
 struct RunOptions {
   std::filesystem::path data, out;
-  std::string model_name;    // "org/name"
-  std::string revision;      // of the model; empty: its fingerprint
-  std::vector<size_t> dims;  // lengths of vector; empty: the full one
+  std::string model_name;          // "org/name"
+  std::string revision;            // of the model; empty: its fingerprint
+  std::vector<size_t> dims;        // lengths of vector; empty: the full one
+  std::vector<TaskSpec> declared;  // tasks that a mean may name besides those of the run
   bool resume = true;
 };
 
@@ -82,6 +84,7 @@ class Runner {
   std::vector<Variant> variants(const RunModel& model) const;  // nothing loaded
   TaskSpec subtask(const TaskSpec& spec, const std::string& name) const;
   bool load(const TaskSpec& spec, const RunModel& model, Variant& variant) const;
+  bool same_data(const TaskSpec& spec, const nlohmann::ordered_json& on_file) const;
   void save(const TaskSpec& spec, const RunModel& model, Variant& variant) const;
   nlohmann::ordered_json facts(const TaskSpec& spec, const RunModel& model, size_t dims) const;
   void write_meta(const RunModel& model, const Variant& variant) const;

@@ -65,6 +65,33 @@ TEST_F(RunnerTest, ResumesToTheSameFiles) {
   EXPECT_FALSE(run(tasks)[0].resumed);
 }
 
+TEST_F(RunnerTest, OtherRowsAreNotTheResultOnFile) {
+  write_pairs();
+  const std::vector<TaskSpec> tasks = {spec_of(kSts)};
+  const auto first = run(tasks);
+  EXPECT_TRUE(run(tasks)[0].resumed);
+  write("test.jsonl",
+        "{\"sentence1\":\"a b\",\"sentence2\":\"a b\",\"score\":0}\n"
+        "{\"sentence1\":\"a b\",\"sentence2\":\"a c\",\"score\":3}\n"
+        "{\"sentence1\":\"a b\",\"sentence2\":\"d e\",\"score\":5}\n");
+  const auto changed = run(tasks);
+  EXPECT_FALSE(changed[0].resumed);
+  EXPECT_NE(changed[0].score, first[0].score);
+  EXPECT_TRUE(run(tasks)[0].resumed);
+  options_.data = folder_ / "nowhere";  // nothing there contradicts the result
+  EXPECT_TRUE(run(tasks)[0].resumed);
+}
+
+TEST_F(RunnerTest, AScoreThatIsNoNumberIsAnError) {
+  write("test.jsonl",
+        "{\"sentence1\":\"a\",\"sentence2\":\"a\",\"score\":5}\n"
+        "{\"sentence1\":\"a\",\"sentence2\":\"a\",\"score\":3}\n");
+  const auto runs = run({spec_of(kSts)});
+  EXPECT_FALSE(runs[0].score);
+  expect_words(runs[0].error, {"cosine_spearman", "\"test\"", "not a number"});
+  EXPECT_FALSE(fs::exists(runs[0].path));
+}
+
 TEST_F(RunnerTest, GoesOnAfterATaskWithoutData) {
   write_pairs();
   std::vector<TaskSpec> tasks = {spec_of("type = \"STS\"\ndataset = \"absent\"\n"), spec_of(kSts)};
@@ -145,6 +172,16 @@ TEST_F(RunnerTest, AMeanOfTasksOfOnesOwn) {
   auto runs = run(tasks);
   ASSERT_TRUE(runs[2].score) << runs[2].error;
   EXPECT_NEAR(*runs[2].score, 0.75, 1e-12);
+  // Parts need not be run themselves, and each counts once however many splits it has.
+  options_.declared = {tasks[0], tasks[1]};
+  options_.declared[1].splits = {"test", "dev"};
+  write("../two/qrels/dev.tsv", "query-id\tcorpus-id\tscore\nq\td3\t1\n");
+  options_.out = folder_ / "declared";
+  const auto alone = run({tasks[2]});
+  ASSERT_TRUE(alone[0].score) << alone[0].error;
+  EXPECT_NEAR(*alone[0].score, 0.75, 1e-6);
+  options_.declared.clear();
+  options_.out = folder_ / "out";
   // A part that is defined in another way makes another mean.
   tasks[0].ignore_identical_ids = true;
   EXPECT_FALSE(run(tasks)[2].resumed);

@@ -71,7 +71,7 @@ void check_classes(std::span<const std::vector<size_t>> rows, size_t train_rows,
   if (std::min(train_rows, test_rows) < rows.size()) {
     throw_error(ErrorKind::usage, where,
                 "{} labels do not fit into a split of {} and {} rows; each part needs one row a "
-                "label",
+                "label: give the split more rows, or change hold_out or subsample",
                 rows.size(), train_rows, test_rows);
   }
 }

@@ -5,6 +5,8 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
 #include "base/progress.h"
 
 namespace akin::eval {
@@ -37,6 +39,13 @@ std::string fill(std::string pattern, const Slice& slice) {
               "no rows for split \"{}\", subset \"{}\" of task {}; an empty split cannot be "
               "scored: complete the file, or leave the split out of the task",
               slice.split, slice.subset.name, spec.name);
+}
+
+std::string hash_of(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  const auto bytes = file.bytes();
+  return fmt::format("{:016x}",
+                     hash64({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
 }
 
 bool has_config(const store::DatasetFolder& folder, std::string_view config) {
@@ -85,7 +94,7 @@ TaskData::Files TaskData::named_rows(const std::string& pattern, const Slice& sl
   return {{named_file(fill(pattern, slice))}, shared};
 }
 
-TaskData::Files TaskData::find(std::string_view role, const Slice& slice) const {
+TaskData::Files TaskData::search(std::string_view role, const Slice& slice) const {
   const auto named = spec_.files.find(std::string(role));
   const std::string& subset = slice.subset.name;
   if (role == "rows" || role == "train") {
@@ -108,6 +117,30 @@ TaskData::Files TaskData::find(std::string_view role, const Slice& slice) const 
     if (!paths.empty()) return {std::move(paths)};
   }
   return {};
+}
+
+TaskData::Files TaskData::find(std::string_view role, const Slice& slice) const {
+  auto found = search(role, slice);
+  read_.insert(found.paths.begin(), found.paths.end());
+  return found;
+}
+
+TaskData::FileHashes TaskData::hashes() const {
+  FileHashes out;
+  for (const auto& path : read_) {
+    check_interrupted();
+    out[path.lexically_relative(path_).generic_string()] = hash_of(path);
+  }
+  return out;
+}
+
+bool TaskData::holds(const FileHashes& hashes) const {
+  return std::all_of(hashes.begin(), hashes.end(), [&](const auto& file) {
+    check_interrupted();
+    std::error_code error;
+    const auto path = path_ / file.first;
+    return std::filesystem::is_regular_file(path, error) && hash_of(path) == file.second;
+  });
 }
 
 TaskData::Files TaskData::files(std::string_view role, const Slice& slice) const {

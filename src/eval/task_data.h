@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,7 +37,8 @@ class TaskData {
     // columns.lang names it) holds the subset's name.
     bool by_language = false;
   };
-  // find(): no paths when there are none; files(): Errors not_found, says how to name them.
+  // find(): no paths when there are none; files(): Errors not_found, says how to name them. What
+  // they return counts as read.
   Files find(std::string_view role, const Slice& slice) const;
   Files files(std::string_view role, const Slice& slice) const;
 
@@ -46,7 +49,14 @@ class TaskData {
   void each_row(std::string_view role, const Slice& slice, std::span<const std::string> columns,
                 const OnRow& on_row) const;
 
+  // What the files read so far hold: path below the folder -> hash of the bytes.
+  using FileHashes = std::map<std::string, std::string>;
+  FileHashes hashes() const;
+  // Whether those files are here and hold the same.
+  bool holds(const FileHashes& hashes) const;
+
  private:
+  Files search(std::string_view role, const Slice& slice) const;
   std::filesystem::path named_file(const std::string& relative) const;
   Files named_rows(const std::string& pattern, const Slice& slice) const;
 
@@ -54,6 +64,7 @@ class TaskData {
   std::filesystem::path path_;
   store::DatasetFolder folder_;
   std::string revision_;
+  mutable std::set<std::filesystem::path> read_;  // for hashes()
 };
 
 // One text column of a role as it is.

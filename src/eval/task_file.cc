@@ -42,10 +42,36 @@ const toml::table& table(const toml::node& node, std::string_view key, const std
               "{} is not a table, expected {} = {{ name = \"...\" }}", key, key);
 }
 
+// "; did you mean x?" or "", then the names there are.
+std::string known_names(std::string_view word, std::span<const std::string_view> names) {
+  const auto near = nearest(word, names.data(), names.size());
+  std::vector<std::string> quoted;
+  quoted.reserve(names.size());
+  for (const auto name : names) quoted.push_back(name.empty() ? "\"\"" : std::string(name));
+  return fmt::format("{}; there are {}",
+                     near.empty() ? "" : fmt::format("; did you mean {}?", near),
+                     fmt::join(quoted, ", "));
+}
+
+// Names that mean something in prompts, files and columns.
+constexpr std::string_view kSides[] = {"", "query", "document"};
+constexpr std::string_view kRoles[] = {"rows",       "train",     "corpus",    "queries", "qrels",
+                                       "top_ranked", "sentence1", "sentence2", "haystack"};
+constexpr std::string_view kWords[] = {
+    "anchor",   "corpus-id",   "corpus-ids", "entailment", "group",        "human_summaries",
+    "id",       "instruction", "label",      "labels",     "lang",         "machine_summaries",
+    "negative", "positive",    "query",      "query-id",   "query-row-id", "relevance",
+    "score",    "sentence1",   "sentence2",  "sentences",  "text",         "title"};
+
 std::map<std::string, std::string> text_map(const toml::node& node, std::string_view key,
+                                            std::span<const std::string_view> names,
                                             const std::string& where) {
   std::map<std::string, std::string> out;
   for (const auto& [name, value] : table(node, key, where)) {
+    if (std::find(names.begin(), names.end(), name.str()) == names.end()) {
+      throw_error(ErrorKind::bad_format, place(where, value), "{} means nothing in {}{}",
+                  quote(name.str()), key, known_names(name.str(), names));
+    }
     out[std::string(name.str())] = text(value, name.str(), where);
   }
   return out;
@@ -116,9 +142,10 @@ const std::map<std::string_view, Reader>& readers() {
     };
   };
   const auto map_member = [](std::map<std::string, std::string> TaskSpec::*member,
-                             std::string_view key) -> Reader {
-    return [member, key](TaskSpec& spec, const toml::node& node, const std::string& where) {
-      spec.*member = text_map(node, key, where);
+                             std::string_view key,
+                             std::span<const std::string_view> names) -> Reader {
+    return [member, key, names](TaskSpec& spec, const toml::node& node, const std::string& where) {
+      spec.*member = text_map(node, key, names, where);
     };
   };
   static const std::map<std::string_view, Reader> kReaders = {
@@ -130,9 +157,9 @@ const std::map<std::string_view, Reader>& readers() {
       {"splits", list_member(&TaskSpec::splits, "splits")},
       {"languages", list_member(&TaskSpec::languages, "languages")},
       {"subtasks", list_member(&TaskSpec::subtasks, "subtasks")},
-      {"files", map_member(&TaskSpec::files, "files")},
-      {"columns", map_member(&TaskSpec::columns, "columns")},
-      {"prompts", map_member(&TaskSpec::prompts, "prompts")},
+      {"files", map_member(&TaskSpec::files, "files", kRoles)},
+      {"columns", map_member(&TaskSpec::columns, "columns", kWords)},
+      {"prompts", map_member(&TaskSpec::prompts, "prompts", kSides)},
       {"subsets", [](TaskSpec& spec, const toml::node& node,
                      const std::string& where) { spec.subsets = subsets(node, where); }},
       {"label_map", [](TaskSpec& spec, const toml::node& node,
@@ -141,28 +168,23 @@ const std::map<std::string_view, Reader>& readers() {
   return kReaders;
 }
 
-TaskSpec read_task(const toml::table& task, const std::string& where) {
-  TaskSpec spec;
-  spec.where = place(where, task);
-  for (const auto& [key, value] : task) {
-    const auto reader = readers().find(key.str());
-    if (reader != readers().end()) {
-      reader->second(spec, value, where);
-      continue;
-    }
-    try {
-      set_setting(spec, key.str(), scalar_text(value, key.str(), where), place(where, value));
-    } catch (const Error& error) {
-      throw Error(ErrorKind::bad_format, error.message(), error.where());
-    }
-  }
+void check_once(std::vector<std::string> names, std::string_view what, const TaskSpec& spec) {
+  std::sort(names.begin(), names.end());
+  const auto twice = std::adjacent_find(names.begin(), names.end());
+  if (twice == names.end()) return;
+  throw_error(ErrorKind::bad_format, spec.where, "task {} names the {} {} twice", spec.name, what,
+              quote(*twice));
+}
+
+void check_task(const TaskSpec& spec) {
   if (spec.name.empty() || spec.type.empty()) {
     throw_error(ErrorKind::bad_format, spec.where, "a [[task]] needs a name and a type");
   }
-  if (spec.name.find('/') != std::string::npos || spec.name[0] == '.') {
+  if (spec.name.find('/') != std::string::npos || spec.name[0] == '.' ||
+      spec.name == "model_meta" || spec.name.ends_with(".config")) {
     throw_error(ErrorKind::bad_format, spec.where,
-                "the name {} cannot be the name of a result file; leave out \"/\" and a leading "
-                "\".\"",
+                "the name {} cannot be the name of a result file; leave out \"/\", a leading \".\" "
+                "and the names of akin's own files (model_meta, *.config)",
                 quote(spec.name));
   }
   if (spec.dataset.empty() && spec.generate.empty() && spec.subtasks.empty()) {
@@ -175,6 +197,34 @@ TaskSpec read_task(const toml::table& task, const std::string& where) {
     throw_error(ErrorKind::bad_format, spec.where, "{} is not a task type; the types are {}",
                 quote(spec.type), fmt::join(types, ", "));
   }
+  check_once(spec.splits, "split", spec);
+  std::vector<std::string> subset_names;
+  for (const auto& subset : resolved_subsets(spec)) subset_names.push_back(subset.name);
+  check_once(subset_names, "subset", spec);
+}
+
+TaskSpec read_task(const toml::table& task, const std::string& where) {
+  TaskSpec spec;
+  spec.where = place(where, task);
+  for (const auto& [key, value] : task) {
+    const auto reader = readers().find(key.str());
+    if (reader != readers().end()) {
+      reader->second(spec, value, where);
+      continue;
+    }
+    std::vector<std::string_view> known = setting_names();
+    if (std::find(known.begin(), known.end(), key.str()) == known.end()) {
+      for (const auto& [name, unused] : readers()) known.push_back(name);
+      throw_error(ErrorKind::bad_format, place(where, value), "{} is not a setting of a task{}",
+                  quote(key.str()), known_names(key.str(), known));
+    }
+    try {
+      set_setting(spec, key.str(), scalar_text(value, key.str(), where), place(where, value));
+    } catch (const Error& error) {
+      throw Error(ErrorKind::bad_format, error.message(), error.where());
+    }
+  }
+  check_task(spec);
   return spec;
 }
 

@@ -101,6 +101,13 @@ void set_setting(TaskSpec& spec, std::string_view name, std::string_view value,
               quote(name), fmt::join(setter.known, ", "));
 }
 
+std::vector<std::string_view> setting_names() {
+  TaskSpec spec;
+  Setter setter{"", "", ""};
+  spec.settings(setter);
+  return std::move(setter.known);
+}
+
 void inherit_settings(TaskSpec& to, const TaskSpec& from) {
   const auto plain = list_settings({}), given = list_settings(from);
   for (size_t i = 0; i < given.size(); ++i) {

@@ -89,6 +89,8 @@ struct TaskSpec {
 void set_setting(TaskSpec& spec, std::string_view name, std::string_view value,
                  std::string_view where);
 
+std::vector<std::string_view> setting_names();
+
 // Sets on `to` every setting of `from` that is not at its default.
 void inherit_settings(TaskSpec& to, const TaskSpec& from);
 

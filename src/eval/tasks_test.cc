@@ -283,6 +283,14 @@ TEST(TaskFile, ErrorsNameTheLine) {
   expect_words(error_of("[[task]]\nname = \"a\"\ntype = \"STZ\"\ndataset = \"d\"\n"),
                {"STZ", "STS"});
   expect_words(error_of("[[task]]\nname = \"../a\"\ntype = \"STS\"\ndataset = \"d\"\n"), {"../a"});
+  expect_words(error_of(good + "colums = { sentence1 = \"a\" }\n"), {"t.toml:5", "mean columns?"});
+  expect_words(error_of(good + "columns = { sentnce1 = \"a\" }\n"),
+               {"t.toml:5", "mean sentence1?"});
+  expect_words(error_of(good + "files = { row = \"a\" }\n"), {"t.toml:5", "mean rows?"});
+  expect_words(error_of(good + "prompts = { qery = \"a\" }\n"), {"t.toml:5", "mean query?"});
+  expect_words(error_of(good + "splits = [\"test\", \"test\"]\n"), {"split", "test", "twice"});
+  expect_words(error_of("[[task]]\nname = \"model_meta\"\ntype = \"STS\"\ndataset = \"d\"\n"),
+               {"model_meta", "result file"});
   expect_words(error_of("[[task]\n"), {"t.toml:1"});
   expect_words(error_of("x = 1\n"), {"t.toml:1", "x"});
   expect_words(error_of(""), {"no [[task]]"});

@@ -65,8 +65,8 @@ struct EvalOptions {
     v("no-cache", no_cache, "neither read nor write an embedding cache");
     v("report=FILE", report, "write one HTML page: scores beside published ones, and charts");
     v("calibrate=FILE", calibrate,
-      "instead of tasks: fit score -> probability on labelled pairs (two texts and a label 0 or 1 "
-      "a row), and print a threshold");
+      "instead of tasks: fit score -> probability on labelled pairs (columns sentence1, sentence2 "
+      "and label, which is 0 or 1), and print a threshold");
     v("goal=NAME", goal,
       "what the threshold of --calibrate is to have: the best f1 or accuracy, "
       "or at least --target of precision or recall");
@@ -90,9 +90,30 @@ constexpr CommandInfo kInfo = {
     "akin eval --model static-en-64 --tasks-file tasks.toml --data ./datasets --dims 64,32,16\n"
     "akin eval --model static-en-64 --calibrate pairs.tsv --goal precision --target 0.95"};
 
-std::vector<eval::TaskSpec> choose_tasks(const EvalOptions& options) {
-  std::vector<eval::TaskSpec> file, out;
-  if (!options.tasks_file.empty()) file = eval::read_task_file(options.tasks_file);
+void apply_settings(const std::vector<std::string>& settings, std::vector<eval::TaskSpec>& tasks) {
+  for (const auto& setting : settings) {
+    const size_t equals = setting.find('=');
+    if (equals == std::string::npos) {
+      throw_error(ErrorKind::usage, "--set", "{} is not NAME=VALUE", quote(setting));
+    }
+    for (auto& task : tasks) {
+      eval::set_setting(task, std::string_view(setting).substr(0, equals),
+                        std::string_view(setting).substr(equals + 1), "--set");
+    }
+  }
+}
+
+// Those of the task file, with the settings of --set.
+std::vector<eval::TaskSpec> declared_tasks(const EvalOptions& options) {
+  std::vector<eval::TaskSpec> out;
+  if (!options.tasks_file.empty()) out = eval::read_task_file(options.tasks_file);
+  apply_settings(options.set, out);
+  return out;
+}
+
+std::vector<eval::TaskSpec> choose_tasks(const EvalOptions& options,
+                                         const std::vector<eval::TaskSpec>& file) {
+  std::vector<eval::TaskSpec> out;
   if (!options.benchmark.empty()) out = eval::benchmark_tasks(options.benchmark);
   if (options.tasks.empty()) out.insert(out.end(), file.begin(), file.end());
   for (const auto& name : options.tasks) {
@@ -110,16 +131,7 @@ std::vector<eval::TaskSpec> choose_tasks(const EvalOptions& options) {
   }
   std::set<std::string> names;
   std::erase_if(out, [&](const auto& task) { return !names.insert(task.name).second; });
-  for (const auto& setting : options.set) {
-    const size_t equals = setting.find('=');
-    if (equals == std::string::npos) {
-      throw_error(ErrorKind::usage, "--set", "{} is not NAME=VALUE", quote(setting));
-    }
-    for (auto& task : out) {
-      eval::set_setting(task, std::string_view(setting).substr(0, equals),
-                        std::string_view(setting).substr(equals + 1), "--set");
-    }
-  }
+  apply_settings(options.set, out);
   for (auto& task : out) {
     if (task.main_score.empty()) {
       task.main_score = eval::make_task(task.type)->default_main_score();
@@ -137,12 +149,15 @@ struct Models {
   std::string name, revision;
 };
 
+fs::path cache_folder(const EvalOptions& options) {
+  return options.cache.empty() ? fs::path(options.out) / "cache" : fs::path(options.cache);
+}
+
 Models load_models(const EvalOptions& options, Context& context) {
   Models out;
   std::vector<Precision> dtypes = options.dtype;
   if (dtypes.empty()) dtypes = {Precision::f32};
-  const fs::path cache =
-      options.cache.empty() ? fs::path(options.out) / "cache" : fs::path(options.cache);
+  const fs::path cache = cache_folder(options);
   for (const auto dtype : dtypes) {
     ModelOptions model = options.model;
     model.dtype = dtype;
@@ -154,12 +169,6 @@ Models load_models(const EvalOptions& options, Context& context) {
       out.caches.push_back(
           std::make_unique<eval::EmbeddingCache>(cache, info.fingerprint, info.dim));
       store = out.caches.back().get();
-      if (store->damaged_blocks() > 0) {
-        context.warn(
-            fmt::format("akin: warning: {} damaged blocks in the embedding cache {} are "
-                        "left out; their texts are embedded again",
-                        store->damaged_blocks(), cache.string()));
-      }
     }
     out.cached.push_back(std::make_unique<eval::CachedEncoder>(encoder, store));
     out.models.push_back({out.cached.back().get(), std::string(precision_name(dtype))});
@@ -289,20 +298,40 @@ eval::RunEvents make_events(Context& context, std::string& label) {
   return events;
 }
 
+void warn_of_damage(const Models& models, const EvalOptions& options, Context& context) {
+  uint64_t damaged = 0;
+  for (const auto& cache : models.caches) damaged += cache->damaged_blocks();
+  if (damaged == 0) return;
+  context.warn(fmt::format(
+      "akin: warning: {} damaged blocks in the embedding cache {} were left out; their texts were "
+      "embedded again",
+      damaged, cache_folder(options).string()));
+}
+
 int run_tasks(const EvalOptions& options, const std::vector<eval::TaskSpec>& tasks,
-              Context& context) {
+              const std::vector<eval::TaskSpec>& declared, Context& context) {
   if (!options.report.empty()) check_output("--report", options.report);
   const Stopwatch watch;
   const Models models = load_models(options, context);
   warn_of_dims(options, models.encoders[0]->info(), context);
   if (options.dry_run) return dry_run(tasks, options, context);
   ThreadPool pool(options.model.threads == 0 ? usable_cpus() : options.model.threads);
-  eval::Runner runner(models.models, run_options(options, models), pool);
+  auto how = run_options(options, models);
+  how.declared = declared;
+  eval::Runner runner(models.models, how, pool);
   std::string label;
-  const auto runs = runner.run(tasks, make_events(context, label));
+  std::vector<eval::TaskRun> runs;
+  try {
+    runs = runner.run(tasks, make_events(context, label));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::interrupted) throw;
+    throw Error(ErrorKind::interrupted,
+                fmt::format("interrupted; finished tasks are in {}, and the same command goes on "
+                            "from there",
+                            quote(options.out)));
+  }
   context.end_progress();
   write_settings(runner, models, runs, pool.size(), context);
-  if (!options.report.empty()) write_html(options.report, options, runner, tasks, runs);
   if (context.json()) {
     context.print_json({{"model", models.name},
                         {"folder", runner.folder("").string()},
@@ -321,19 +350,55 @@ int run_tasks(const EvalOptions& options, const std::vector<eval::TaskSpec>& tas
       counts.truncated == 0
           ? ""
           : fmt::format(", {} cut to the model's length", thousands(counts.truncated))));
+  warn_of_damage(models, options, context);
+  if (!options.report.empty()) write_html(options.report, options, runner, tasks, runs);
   return failed == 0 ? 0 : 1;
 }
 
-int run(EvalOptions& options, Context& context) {
-  if (!options.calibrate.empty()) {
-    eval::CalibrationOptions calibration;
-    calibration.goal = options.goal;
-    calibration.target = options.target;
-    const auto encoder = load_encoder(options.model);
-    run_calibration(options.calibrate, *encoder, calibration, context);
-    return 0;
+// --calibrate is another work than scoring tasks: it takes one precision, one length, and nothing
+// that is about tasks.
+int run_calibrate(EvalOptions& options, Context& context) {
+  const std::pair<const char*, bool> tasks_only[] = {{"--tasks", !options.tasks.empty()},
+                                                     {"--benchmark", !options.benchmark.empty()},
+                                                     {"--tasks-file", !options.tasks_file.empty()},
+                                                     {"--data", !options.data.empty()},
+                                                     {"--set", !options.set.empty()},
+                                                     {"--report", !options.report.empty()},
+                                                     {"--list", options.list},
+                                                     {"--dry-run", options.dry_run}};
+  for (const auto& [flag, given] : tasks_only) {
+    if (given) throw_error(ErrorKind::usage, flag, "is for tasks, and --calibrate runs none");
   }
-  const auto tasks = choose_tasks(options);
+  if (options.dims.size() > 1) {
+    throw_error(ErrorKind::usage, "--dims", "--calibrate takes one length, {} are asked for",
+                options.dims.size());
+  }
+  if (options.dtype.size() > 1) {
+    throw_error(ErrorKind::usage, "--dtype", "--calibrate takes one precision, {} are asked for",
+                options.dtype.size());
+  }
+  if (!options.dtype.empty()) options.model.dtype = options.dtype[0];
+  eval::CalibrationOptions calibration;
+  calibration.goal = options.goal;
+  calibration.target = options.target;
+  const auto encoder = load_encoder(options.model);
+  const size_t dim = encoder->info().dim;
+  const size_t dims = options.dims.empty() || options.dims[0] == 0 ? dim : options.dims[0];
+  if (dims > dim) {
+    throw_error(ErrorKind::usage, "--dims", "{} asked, the model's vectors have {}", dims, dim);
+  }
+  warn_of_dims(options, encoder->info(), context);
+  run_calibration(options.calibrate, *encoder, dims, calibration, context);
+  return 0;
+}
+
+int run(EvalOptions& options, Context& context) {
+  if (!options.calibrate.empty()) return run_calibrate(options, context);
+  if (options.goal != eval::ThresholdGoal::f1 || options.target != EvalOptions().target) {
+    throw_error(ErrorKind::usage, "--goal", "and --target are for --calibrate, which is not given");
+  }
+  const auto declared = declared_tasks(options);
+  const auto tasks = choose_tasks(options, declared);
   if (options.list) {
     if (context.json()) {
       context.print_json(task_list_json(tasks));
@@ -342,7 +407,7 @@ int run(EvalOptions& options, Context& context) {
     }
     return 0;
   }
-  return run_tasks(options, tasks, context);
+  return run_tasks(options, tasks, declared, context);
 }
 
 }  // namespace

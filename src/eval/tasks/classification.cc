@@ -132,6 +132,8 @@ Scores score(const Prepared& data, MatView<const float> train, MatView<const flo
   const auto models = fit_logistic_many(train, data.train_labels, data.samples, {}, context.pool);
   auto experiments = nlohmann::ordered_json::array();
   std::vector<double> correct(data.test_labels.size(), 0.0);
+  const bool binary_ap =
+      data.labels == 2 || std::count(data.test_labels.begin(), data.test_labels.end(), 1) > 0;
   for (const auto& model : models) {
     check_interrupted();
     const auto predicted = model.predict(test, context.pool);
@@ -139,8 +141,7 @@ Scores score(const Prepared& data, MatView<const float> train, MatView<const flo
       correct[i] +=
           predicted[i] == data.test_labels[i] ? 1.0 / static_cast<double>(models.size()) : 0.0;
     }
-    experiments.push_back(
-        as_json(score_classification(data.test_labels, predicted, /*binary_ap=*/data.labels == 2)));
+    experiments.push_back(as_json(score_classification(data.test_labels, predicted, binary_ap)));
   }
   for (const auto& [name, value] : experiments.at(0).items()) {
     std::vector<double> values;
