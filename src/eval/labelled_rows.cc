@@ -28,7 +28,7 @@ LabelColumn read_labels(std::string_view role, const Slice& slice, const TaskCon
     throw_error(ErrorKind::bad_format, context.data.files(role, slice).paths.front().string(),
                 "{} different labels in column {}: at least two are needed; check columns.label "
                 "and label_map",
-                out.where.size(), columns[0]);
+                out.where.size(), store::column_words(columns[0]));
   }
   return out;
 }

@@ -59,10 +59,12 @@ std::string_view kind_name(const Value& value) {
   return kNames[static_cast<size_t>(value.kind)];
 }
 
-std::string any_of(const ColumnRequest& request) {
+std::string words_of(const ColumnRequest& request) {
   std::string out;
-  for (const std::string_view name : request.names)
-    out += (out.empty() ? "" : " or ") + quote(name);
+  for (const std::string_view name : request.names) {
+    if (!out.empty()) out += " or ";
+    out += quote(name);
+  }
   return out;
 }
 
@@ -72,7 +74,7 @@ std::string any_of(const ColumnRequest& request) {
                                                           : std::string(kind_name(value));
   throw_error(ErrorKind::bad_format, rows.where(),
               "column {}: expected {}, got {}. Repair the row, or name the right column",
-              any_of(ColumnRequest(column)), expected, got);
+              column_words(column), expected, got);
 }
 
 template <typename T>
@@ -105,10 +107,12 @@ ColumnRequest::ColumnRequest(std::string_view column) {
   }
 }
 
+std::string column_words(std::string_view column) { return words_of(ColumnRequest(column)); }
+
 void throw_missing_column(std::string_view where, const ColumnRequest& request,
                           const std::vector<std::string>& there) {
   constexpr size_t kMost = 24;
-  const std::string wanted = any_of(request);
+  const std::string wanted = words_of(request);
   std::string names;
   for (size_t i = 0; i < there.size() && i < kMost; ++i) {
     names += (i == 0 ? "" : ", ") + quote(there[i], 40);

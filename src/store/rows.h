@@ -59,6 +59,9 @@ std::unique_ptr<RowReader> open_rows(const std::filesystem::path& path,
 std::vector<std::string> list_columns(const std::filesystem::path& path,
                                       const RowOptions& options = {});
 
+// "id|_id?" for a message: "id" or "_id", in quotes.
+std::string column_words(std::string_view column);
+
 // Typed reads. Errors: bad_format naming file, row and column, what was expected and what is there.
 // Text: integers and reals are taken in their shortest decimal form (ids are written both ways).
 std::string_view as_text(const Value& value, const RowReader& rows, std::string_view column,

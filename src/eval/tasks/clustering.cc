@@ -59,7 +59,8 @@ void read_row(std::span<const store::Value> values, const store::RowReader& read
     throw_error(ErrorKind::bad_format, reader.where(),
                 "{} has {} items, {} has {}: both lists of a row must be of one length; repair the "
                 "row",
-                columns[0], values[0].list.size(), columns[1], labels.size());
+                store::column_words(columns[0]), values[0].list.size(),
+                store::column_words(columns[1]), labels.size());
   }
   for (size_t i = 0; i < labels.size(); ++i) {
     out.add(text_of(values[0].list[i], reader, columns[0]), texts_of(labels[i], reader, columns[1]),

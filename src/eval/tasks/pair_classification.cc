@@ -26,19 +26,20 @@ struct Pairs {
   std::vector<uint8_t> labels;
 };
 
-void add_pair(Pairs& out, const TaskSpec& spec, std::string a, std::string b, std::string label,
-              const store::RowReader& reader, const std::string& name) {
+void add_pair(Pairs& out, const TaskSpec& spec, std::string a, std::string b,
+              const std::string& label, const store::RowReader& reader, const std::string& name) {
   const auto mapped = mapped_label(spec, label);
   if (!mapped) return;
-  if (*mapped != "0" && *mapped != "1") {
+  const bool match = *mapped == "1" || *mapped == "1.0";  // as tables write a column of reals
+  if (!match && *mapped != "0" && *mapped != "0.0") {
     throw_error(ErrorKind::bad_format, reader.where(),
                 "{} is {}, expected 0 or 1; give label_map = {{ yes = 1, no = 0 }} in a task file "
                 "to read other labels",
-                name, quote(label));
+                store::column_words(name), quote(label));
   }
   out.a.push_back(std::move(a));
   out.b.push_back(std::move(b));
-  out.labels.push_back(*mapped == "1" ? 1 : 0);
+  out.labels.push_back(match ? 1 : 0);
 }
 
 Pairs read_pairs(const Slice& slice, const TaskContext& context) {
@@ -56,12 +57,12 @@ Pairs read_pairs(const Slice& slice, const TaskContext& context) {
       throw_error(ErrorKind::bad_format, where,
                   "{} has {} items, {} has {}, {} has {}: the three lists of a row must be of one "
                   "length; repair the row",
-                  columns[0], cells[0].size(), columns[1], cells[1].size(), columns[2],
-                  cells[2].size());
+                  store::column_words(columns[0]), cells[0].size(), store::column_words(columns[1]),
+                  cells[1].size(), store::column_words(columns[2]), cells[2].size());
     }
     for (size_t i = 0; i < cells[0].size(); ++i) {
-      add_pair(out, spec, std::move(cells[0][i]), std::move(cells[1][i]), std::move(cells[2][i]),
-               reader, columns[2]);
+      add_pair(out, spec, std::move(cells[0][i]), std::move(cells[1][i]), cells[2][i], reader,
+               columns[2]);
     }
   });
   const auto ones = std::count(out.labels.begin(), out.labels.end(), 1);

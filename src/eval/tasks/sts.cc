@@ -42,7 +42,7 @@ Pairs read_pairs(const Slice& slice, const TaskContext& context) {
     throw_error(ErrorKind::bad_format, where,
                 "all {} rows up to here have the {} {}: a correlation needs scores that differ; "
                 "name the right column with columns.score",
-                out.gold.size(), columns[2], *low);
+                out.gold.size(), store::column_words(columns[2]), *low);
   }
   return out;
 }
