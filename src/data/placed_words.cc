@@ -100,12 +100,10 @@ std::vector<PlacedTerm> placed_terms(std::string_view text, std::span<const Plac
   };
   for (size_t i = 0; i < words.size(); ++i) {
     const PlacedWord& word = words[i];
-    if (!word.dense) {
-      out.push_back({word.begin, word.end, word.key});
-    } else if (follows(i)) {
+    if (follows(i)) {
       const uint32_t begin = words[i - 1].begin;
       out.push_back({begin, word.end, hash64(text.substr(begin, word.end - begin))});
-    } else if (!follows(i + 1)) {
+    } else if (!word.dense || !follows(i + 1)) {
       out.push_back({word.begin, word.end, word.key});
     }
   }

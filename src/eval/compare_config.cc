@@ -32,7 +32,7 @@ void flatten(const Json& value, const std::string& path, size_t depth, Fields& o
   if (value.is_object() && !value.empty() && depth < kMaxDepth) {
     for (const auto& [key, member] : value.items()) {
       if (!is_measurement(key))
-        flatten(member, path.empty() ? key : path + "." + key, depth + 1, out);
+        flatten(member, path.empty() ? key : fmt::format("{}.{}", path, key), depth + 1, out);
     }
     return;
   }

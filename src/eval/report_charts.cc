@@ -233,8 +233,7 @@ std::string xy_chart(const std::vector<ChartSeries>& series, const ChartOptions&
     }
   }
   for (const auto& one : series) {
-    for (size_t i = 0; i < one.points.size(); ++i) {
-      const auto& point = one.points[i];
+    for (const auto& point : one.points) {
       if (options.point_labels) {
         out += labels.place(at_x(point), scales.y(point.y), point.label, "mark");
       }

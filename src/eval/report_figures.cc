@@ -88,6 +88,7 @@ std::string types_section(const ReportData& data) {
   }
   if (rows.empty()) return {};
   std::vector<std::string> names;
+  names.reserve(rows.size());
   for (const auto* row : rows) names.push_back(row->label);
   std::vector<DotRow> dots;
   for (size_t t = 0; t < rows[0]->summary.types.size(); ++t) {
@@ -127,6 +128,7 @@ std::string dims_section(const ReportData& data) {
               [](const ChartPoint& a, const ChartPoint& b) { return a.x < b.x; });
   }
   std::vector<std::string> names;
+  names.reserve(series.size());
   for (const auto& one : series) names.push_back(one.name);
   const std::string svg = xy_chart(series, {.title = "score against dims",
                                             .x_label = "dims (log scale)",

@@ -195,7 +195,7 @@ void flatten_rows(const Json& value, const std::string& path, size_t depth, std:
   if (value.is_null() || depth > 8 || out.size() > 200000) return;
   if (value.is_object() && !value.empty()) {
     for (const auto& [key, member] : value.items()) {
-      flatten_rows(member, path.empty() ? key : path + "." + key, depth + 1, out);
+      flatten_rows(member, path.empty() ? key : fmt::format("{}.{}", path, key), depth + 1, out);
     }
     return;
   }

@@ -95,6 +95,7 @@ TrainTest stratified_train_test_split(std::span<const int32_t> labels, size_t te
   check_classes(rows, train_rows, test_rows, kWhere);
   Pcg64 rng(seed);
   std::vector<size_t> counts;
+  counts.reserve(rows.size());
   for (const auto& members : rows) counts.push_back(members.size());
   const auto train_counts = approximate_mode(counts, train_rows, rng);
   std::vector<size_t> left(counts.size());

@@ -235,13 +235,11 @@ class FilterParser {
     uint64_t large = 0;
     double real = 0;
     FilterValue out;
-    if (word_follows) {
-      fail(at_, "expected a value: \"text\" in quotes, a number, true, false or null");
-    } else if (whole(integer)) {
+    if (!word_follows && whole(integer)) {
       out = integer;
-    } else if (whole(large)) {
+    } else if (!word_follows && whole(large)) {
       out = large;
-    } else if (whole(real) && std::isfinite(real)) {
+    } else if (!word_follows && whole(real) && std::isfinite(real)) {
       out = real;
     } else {
       fail(at_, "expected a value: \"text\" in quotes, a number, true, false or null");

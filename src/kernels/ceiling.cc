@@ -18,7 +18,7 @@ double multiply_adds(size_t rounds) {
   for (auto& s : sum) s = hn::Zero(d);
   const V x = hn::Set(d, 0.999F), y = hn::Set(d, 1e-9F);
   for (size_t r = 0; r < rounds; ++r) {
-    for (size_t i = 0; i < kSums; ++i) sum[i] = hn::MulAdd(sum[i], x, y);
+    for (auto& s : sum) s = hn::MulAdd(s, x, y);
   }
   V total = sum[0];
   for (size_t i = 1; i < kSums; ++i) total = hn::Add(total, sum[i]);

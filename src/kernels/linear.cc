@@ -57,7 +57,7 @@ void set_simd_int8_row(uint8_t* data, size_t k, size_t column, size_t cols, cons
     if (vnni) {
       cell[i % 4] = static_cast<uint8_t>(q[i]);
     } else {
-      const int16_t wide = q[i];
+      const auto wide = static_cast<int16_t>(int{q[i]});
       std::memcpy(cell + i % 2 * 2, &wide, sizeof wide);
     }
   }

@@ -35,6 +35,7 @@ struct Prepared {
 std::vector<std::string> pick(const std::vector<std::string>& from,
                               const std::vector<size_t>& rows) {
   std::vector<std::string> out;
+  out.reserve(rows.size());
   for (const size_t row : rows) out.push_back(from[row]);
   return out;
 }

@@ -82,7 +82,7 @@ Lists read_rows(const Slice& slice, const TaskContext& context) {
   if (out.groups.ids.empty()) {
     throw_error(ErrorKind::bad_format, context.data.folder().string(),
                 "no row of split \"{}\" has both a {} and a {} document; there is nothing to rank",
-                slice.split, columns[1], columns[2]);
+                slice.split, store::column_words(columns[1]), store::column_words(columns[2]));
   }
   rank_ids(out.corpus);
   return out;
@@ -216,6 +216,7 @@ class RerankingTask final : public Task {
     const auto prompt = choose_prompt(encoder.info(), context.spec, TextSide::document);
     const Mat<float> vectors = encoder.encode(lists.documents, prompt, context.progress);
     std::vector<Mat<float>> documents;
+    documents.reserve(context.dims.size());
     for (const size_t dim : context.dims) {
       documents.push_back(similarity_rows(vectors.view(), dim, encoder));
     }
