@@ -130,6 +130,21 @@ TEST(Published, HasTheNumbersOfTheLeaderboard) {
   EXPECT_THROW(published_run("nothing"), Error);
 }
 
+// A match from some score on, which is not the least: the most that are right.
+double best_accuracy(const std::vector<uint8_t>& labels, const std::vector<double>& scores) {
+  const double least = *std::min_element(scores.begin(), scores.end());
+  double most = std::nan("");
+  for (const double threshold : scores) {
+    if (threshold == least) continue;
+    double right = 0;
+    for (size_t i = 0; i < scores.size(); ++i) {
+      right += (scores[i] >= threshold) == (labels[i] == 1) ? 1 : 0;
+    }
+    if (!(right <= most)) most = right;
+  }
+  return most / static_cast<double>(scores.size());
+}
+
 TEST(PairedStatistic, EqualsThePlainWay) {
   const size_t n = 40;
   Rng rng(9);
@@ -150,14 +165,15 @@ TEST(PairedStatistic, EqualsThePlainWay) {
       labels.push_back(static_cast<uint8_t>(binary[row]));
     }
     if (statistic == ItemStatistic::ap) return average_precision(labels, x);
+    if (statistic == ItemStatistic::accuracy) return best_accuracy(labels, x);
     return statistic == ItemStatistic::spearman ? spearman(x, y).statistic
                                                 : pearson(x, y).statistic;
   };
-  for (const auto statistic :
-       {ItemStatistic::spearman, ItemStatistic::pearson, ItemStatistic::ap}) {
+  for (const auto statistic : {ItemStatistic::spearman, ItemStatistic::pearson, ItemStatistic::ap,
+                               ItemStatistic::accuracy}) {
+    const bool binary_gold = statistic == ItemStatistic::ap || statistic == ItemStatistic::accuracy;
     const BootstrapOptions options{.samples = 200, .level = 0.9, .seed = 5};
-    const auto test = paired_statistic_test(
-        statistic, a, b, statistic == ItemStatistic::ap ? binary : gold, options);
+    const auto test = paired_statistic_test(statistic, a, b, binary_gold ? binary : gold, options);
     std::vector<size_t> rows(n);
     for (size_t i = 0; i < n; ++i) rows[i] = i;
     EXPECT_NEAR(test.difference, plain(statistic, rows, a) - plain(statistic, rows, b), 1e-12);
@@ -172,8 +188,7 @@ TEST(PairedStatistic, EqualsThePlainWay) {
     EXPECT_NEAR(test.interval.high, samples[static_cast<size_t>(std::lround(0.95 * 199))], 1e-12);
     EXPECT_GT(test.p_value, 0);
     EXPECT_LE(test.p_value, 1);
-    const auto same = paired_statistic_test(
-        statistic, a, a, statistic == ItemStatistic::ap ? binary : gold, options);
+    const auto same = paired_statistic_test(statistic, a, a, binary_gold ? binary : gold, options);
     EXPECT_DOUBLE_EQ(same.difference, 0);
     EXPECT_DOUBLE_EQ(same.p_value, 1);
   }

@@ -75,4 +75,22 @@ double counted_ap(const ScoreOrder& order, std::span<const double> gold,
   return sum / positives;
 }
 
+double counted_accuracy(const ScoreOrder& order, std::span<const double> gold,
+                        std::span<const uint32_t> counts) {
+  double total = 0, right = 0;  // with every item called no match, at first
+  for (size_t i = 0; i < gold.size(); ++i) {
+    total += counts[i];
+    right += gold[i] > 0 ? 0 : counts[i];
+  }
+  double most = kNan, seen = 0;
+  for (size_t i = order.items.size(); i-- > 0;) {
+    const uint32_t item = order.items[i];
+    right += gold[item] > 0 ? counts[item] : -static_cast<double>(counts[item]);
+    seen += counts[item];
+    if ((i > 0 && order.ends[i - 1] == 0) || seen <= 0 || seen >= total) continue;
+    if (!(right <= most)) most = right;
+  }
+  return most / total;
+}
+
 }  // namespace akin::eval

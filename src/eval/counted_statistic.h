@@ -28,4 +28,9 @@ double counted_pearson(std::span<const double> x, std::span<const double> y,
 double counted_ap(const ScoreOrder& order, std::span<const double> gold,
                   std::span<const uint32_t> counts);
 
+// The most items that one threshold puts on their side, as a share: matches from it on, with at
+// least one group of equal scores on each side. NaN when all scores are equal.
+double counted_accuracy(const ScoreOrder& order, std::span<const double> gold,
+                        std::span<const uint32_t> counts);
+
 }  // namespace akin::eval

@@ -40,6 +40,8 @@ class Statistic {
         return counted_pearson(items_.values, items_.gold, counts);
       case store::ItemStatistic::ap:
         return counted_ap(by_value_, items_.gold, counts);
+      case store::ItemStatistic::accuracy:
+        return counted_accuracy(by_value_, items_.gold, counts);
     }
     return NAN;
   }

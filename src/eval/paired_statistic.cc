@@ -39,6 +39,9 @@ class Paired {
     if (statistic_ == ItemStatistic::ap) {
       return counted_ap(order_a_, gold_, counts) - counted_ap(order_b_, gold_, counts);
     }
+    if (statistic_ == ItemStatistic::accuracy) {
+      return counted_accuracy(order_a_, gold_, counts) - counted_accuracy(order_b_, gold_, counts);
+    }
     if (statistic_ == ItemStatistic::pearson) {
       return counted_pearson(a_, gold_, counts) - counted_pearson(b_, gold_, counts);
     }
@@ -92,6 +95,7 @@ class RankedStatistic {
     std::fill(all_.begin(), all_.end(), 0.0);
     for (const uint32_t score : scores) all_[score] += 1;
     if (statistic_ == ItemStatistic::ap) return average_precision(scores);
+    if (statistic_ == ItemStatistic::accuracy) return best_accuracy(scores);
     double below = 0;
     for (auto& cell : all_) {
       const double tied = cell;
@@ -113,6 +117,22 @@ class RankedStatistic {
       if (positive_[score] > 0) sum += positive_[score] * hits / seen;
     }
     return hits > 0 ? sum / hits : kNan;
+  }
+
+  double best_accuracy(std::span<const uint32_t> scores) {
+    std::fill(positive_.begin(), positive_.end(), 0.0);
+    double right = 0, seen = 0, most = kNan;
+    for (size_t i = 0; i < scores.size(); ++i) {
+      positive_[scores[i]] += gold_[i];
+      right += 1 - gold_[i];
+    }
+    const auto total = static_cast<double>(scores.size());
+    for (size_t score = all_.size(); score-- > 0;) {
+      right += 2 * positive_[score] - all_[score];
+      seen += all_[score];
+      if (seen > 0 && seen < total && !(right <= most)) most = right;
+    }
+    return most / total;
   }
 
   ItemStatistic statistic_;

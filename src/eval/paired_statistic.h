@@ -1,4 +1,5 @@
-// The difference of a statistic (Spearman, Pearson, average precision) between two systems that
+// The difference of a statistic (Spearman, Pearson, average precision, best
+// accuracy) between two systems that
 // scored the same items: paired bootstrap interval and randomisation test, linear time a resample.
 // For the mean of per-item scores see paired_test in bootstrap.h.
 #pragma once

@@ -15,7 +15,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 4> kNames = {"mean", "spearman", "pearson", "ap"};
+constexpr std::array<std::string_view, 5> kNames = {"mean", "spearman", "pearson", "ap",
+                                                    "accuracy"};
 
 std::vector<double> numbers(const JsonValue& list) {
   std::vector<double> out;

@@ -17,6 +17,7 @@ enum class ItemStatistic : uint8_t {
   spearman,  // of (values, gold)
   pearson,   // of (values, gold)
   ap,        // average precision of values against gold in {0, 1}
+  accuracy,  // of the best threshold on values against gold in {0, 1}
 };
 std::string_view item_statistic_name(ItemStatistic statistic);
 

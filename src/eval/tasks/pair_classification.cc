@@ -91,27 +91,26 @@ Scores score(const PairScores& pairs, const std::vector<uint8_t>& labels,
   Scores out;
   constexpr const char* kKinds[] = {"accuracy", "f1", "precision", "recall", "ap"};
   double best[5] = {};
-  const std::vector<double>* best_ap = nullptr;
-  bool best_rises = true;
+  const Measure* best_measure[5] = {};
   for (const auto& measure : kMeasures) {
-    const auto& values = pairs.*measure.values;
-    const ThresholdScores s = sweep_thresholds(labels, values, measure.higher_is_better);
-    if (best_ap == nullptr || s.ap > best[4]) {
-      best_ap = &values;
-      best_rises = measure.higher_is_better;
-    }
+    const ThresholdScores s =
+        sweep_thresholds(labels, pairs.*measure.values, measure.higher_is_better);
     const double row[] = {s.accuracy, s.f1, s.precision, s.recall, s.ap};
     for (size_t i = 0; i < 5; ++i) {
       out.metrics[fmt::format("{}_{}", measure.name, kKinds[i])] = row[i];
-      best[i] = std::max(best[i], row[i]);
+      if (best_measure[i] != nullptr && row[i] <= best[i]) continue;
+      best[i] = row[i];
+      best_measure[i] = &measure;
     }
   }
   for (size_t i = 0; i < 5; ++i) out.metrics[fmt::format("max_{}", kKinds[i])] = best[i];
-  if (main_score == "max_ap") {
+  if (main_score == "max_ap" || main_score == "max_accuracy") {
+    const bool ap = main_score == "max_ap";
+    const Measure& measure = *best_measure[ap ? 4 : 0];
     out.items.emplace();
-    out.items->statistic = store::ItemStatistic::ap;
-    out.items->values = *best_ap;
-    if (!best_rises) {
+    out.items->statistic = ap ? store::ItemStatistic::ap : store::ItemStatistic::accuracy;
+    out.items->values = pairs.*measure.values;
+    if (!measure.higher_is_better) {
       for (auto& value : out.items->values) value = -value;
     }
     out.items->gold.assign(labels.begin(), labels.end());
