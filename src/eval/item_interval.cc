@@ -61,23 +61,35 @@ double quantile(const std::vector<double>& sorted, double at) {
 
 }  // namespace
 
-std::optional<Interval> item_interval(const store::ItemScores& items,
+std::optional<Interval> item_interval(std::span<const store::ItemScores> slices,
                                       const BootstrapOptions& options) {
-  const size_t rows = items.values.size();
-  const bool paired = items.statistic != store::ItemStatistic::mean;
-  if (rows < 2 || (paired && items.gold.size() != rows)) return std::nullopt;
-  Statistic statistic(items);
-  Counts counts(rows, 1);
+  std::vector<Statistic> statistics;
+  std::vector<Counts> counts;
+  statistics.reserve(slices.size());
+  for (const auto& items : slices) {
+    const size_t rows = items.values.size();
+    const bool paired = items.statistic != store::ItemStatistic::mean;
+    if (rows < 2 || (paired && items.gold.size() != rows)) return std::nullopt;
+    statistics.emplace_back(items);
+    counts.emplace_back(rows, 1);
+  }
+  const auto score = [&] {
+    double sum = 0;
+    for (size_t s = 0; s < slices.size(); ++s) sum += statistics[s](counts[s]);
+    return sum / static_cast<double>(slices.size());
+  };
   Interval out;
-  out.value = statistic(counts);
+  out.value = score();
   if (!std::isfinite(out.value)) return std::nullopt;
   std::vector<double> samples;
   Rng rng(options.seed);
-  for (size_t s = 0; s < options.samples; ++s) {
-    if (s % 64 == 0) check_interrupted();
-    std::fill(counts.begin(), counts.end(), 0U);
-    for (size_t i = 0; i < rows; ++i) ++counts[rng.below(rows)];
-    const double value = statistic(counts);
+  for (size_t sample = 0; sample < options.samples; ++sample) {
+    if (sample % 64 == 0) check_interrupted();
+    for (auto& drawn : counts) {
+      std::fill(drawn.begin(), drawn.end(), 0U);
+      for (size_t i = 0; i < drawn.size(); ++i) ++drawn[rng.below(drawn.size())];
+    }
+    const double value = score();
     if (std::isfinite(value)) samples.push_back(value);
   }
   if (samples.size() < 2) return std::nullopt;

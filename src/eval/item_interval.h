@@ -12,8 +12,10 @@
 
 namespace akin::eval {
 
-// Empty for fewer than two items, or where the statistic is not a number on the items as they are.
-std::optional<Interval> item_interval(const store::ItemScores& items,
+// Of the mean over the slices (splits, subsets) of their statistics; the items of each are drawn by
+// themselves. Empty for no slice or fewer than two items in one, or where a statistic is not a
+// number on the items as they are.
+std::optional<Interval> item_interval(std::span<const store::ItemScores> slices,
                                       const BootstrapOptions& options = {});
 
 }  // namespace akin::eval

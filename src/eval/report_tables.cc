@@ -128,11 +128,14 @@ std::string leaderboard_row(const ReportData& data, const ReportRow& row, const 
 }
 
 // Half the width of the 95 % interval of a score, where its items are on file.
-std::optional<Interval> interval_of(const ReportRow& row, const std::string& task) {
+std::optional<Interval> interval_of(const ReportRow& row, const std::string& task, size_t parts) {
   if (row.run->published || row.run->folder.empty()) return {};
   const auto items = store::read_item_scores(row.run->folder, task);
-  if (items.size() != 1) return {};
-  return item_interval(items[0], {.samples = 400});
+  const auto* result = row.run->find(task);
+  size_t entries = 0;
+  for (const auto& split : result->scores) entries += split.entries.size();
+  if (items.size() != entries || parts != entries) return {};
+  return item_interval(items, {.samples = 400});
 }
 
 std::string task_cell(const ReportData& data, const ReportRow& row, size_t task, double best) {
@@ -142,7 +145,7 @@ std::string task_cell(const ReportData& data, const ReportRow& row, size_t task,
   }
   std::string interval;
   if (data.intervals) {
-    if (const auto found = interval_of(row, score.task)) {
+    if (const auto found = interval_of(row, score.task, score.parts)) {
       interval = fmt::format(
           "<span class=\"pm\" title=\"95 % bootstrap interval {:.2f} to {:.2f}\">±{:.1f}</span>",
           100 * found->low, 100 * found->high, 50 * (found->high - found->low));

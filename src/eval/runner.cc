@@ -288,9 +288,10 @@ TaskRun Runner::describe(const TaskSpec& spec, const RunModel& model, const Vari
   out.error = variant.error;
   if (!out.error.empty()) return out;
   out.score = mean_score(variant.result);
-  if (variant.items.size() == 1 && variant.result.scores.size() == 1 &&
-      variant.result.scores[0].entries.size() == 1) {
-    out.interval = item_interval(variant.items[0]);
+  size_t entries = 0;
+  for (const auto& split : variant.result.scores) entries += split.entries.size();
+  if (!variant.items.empty() && variant.items.size() == entries) {
+    out.interval = item_interval(variant.items);
   }
   out.resumed = variant.resumed;
   out.seconds = variant.seconds;

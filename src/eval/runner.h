@@ -49,7 +49,7 @@ struct TaskRun {
   size_t dims = 0;
   std::filesystem::path path;
   std::optional<double> score;       // mean over splits and subsets
-  std::optional<Interval> interval;  // where the task has one split and subset
+  std::optional<Interval> interval;  // where every split and subset keeps its items
   bool resumed = false;
   double seconds = 0;  // of the task, all dims together; 0 when resumed
   std::string error;   // the message, when there is no score

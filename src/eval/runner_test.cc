@@ -82,6 +82,24 @@ TEST_F(RunnerTest, OtherRowsAreNotTheResultOnFile) {
   EXPECT_TRUE(run(tasks)[0].resumed);
 }
 
+TEST_F(RunnerTest, SplitsHaveAnIntervalTogether) {
+  std::string easy, hard;
+  for (int i = 0; i < 20; ++i) {
+    const std::string row = "{{\"sentence1\":\"a b\",\"sentence2\":\"{}\",\"score\":{}}}\n";
+    easy += fmt::format(fmt::runtime(row), i % 2 == 0 ? "a b" : "d e", i % 2 == 0 ? 5 : 0);
+    hard += fmt::format(fmt::runtime(row), i % 2 == 0 ? "a b" : "d e", i % 3);
+  }
+  write("test.jsonl", easy);
+  write("dev.jsonl", hard);
+  TaskSpec spec = spec_of(kSts);
+  spec.splits = {"test", "dev"};
+  const auto runs = run({spec});
+  ASSERT_TRUE(runs[0].score && runs[0].interval) << runs[0].error;
+  EXPECT_NEAR(runs[0].interval->value, *runs[0].score, 1e-6);
+  EXPECT_LT(runs[0].interval->low, *runs[0].score);
+  EXPECT_GT(runs[0].interval->high, *runs[0].score);
+}
+
 TEST_F(RunnerTest, AScoreThatIsNoNumberIsAnError) {
   write("test.jsonl",
         "{\"sentence1\":\"a\",\"sentence2\":\"a\",\"score\":5}\n"
