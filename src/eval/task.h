@@ -59,5 +59,7 @@ class Task {
 // Errors: usage, naming the known types.
 std::unique_ptr<Task> make_task(std::string_view type);
 std::vector<std::string_view> task_types();
+// Names of the TaskSpec settings that a type takes; others change nothing in it.
+std::vector<std::string_view> settings_of(std::string_view type);
 
 }  // namespace akin::eval

@@ -205,6 +205,7 @@ void check_task(const TaskSpec& spec) {
 
 TaskSpec read_task(const toml::table& task, const std::string& where) {
   TaskSpec spec;
+  std::vector<std::pair<std::string, std::string>> given;  // settings and their places
   spec.where = place(where, task);
   for (const auto& [key, value] : task) {
     const auto reader = readers().find(key.str());
@@ -218,6 +219,7 @@ TaskSpec read_task(const toml::table& task, const std::string& where) {
       throw_error(ErrorKind::bad_format, place(where, value), "{} is not a setting of a task{}",
                   quote(key.str()), known_names(key.str(), known));
     }
+    given.emplace_back(key.str(), place(where, value));
     try {
       set_setting(spec, key.str(), scalar_text(value, key.str(), where), place(where, value));
     } catch (const Error& error) {
@@ -225,6 +227,13 @@ TaskSpec read_task(const toml::table& task, const std::string& where) {
     }
   }
   check_task(spec);
+  const auto taken = settings_of(spec.type);
+  for (const auto& [name, at] : given) {
+    if (std::find(taken.begin(), taken.end(), name) != taken.end()) continue;
+    throw_error(ErrorKind::bad_format, at, "{} changes nothing in a {} task; its settings: {}",
+                name, spec.type,
+                taken.empty() ? "none" : fmt::format("{}", fmt::join(taken, ", ")));
+  }
   return spec;
 }
 

@@ -278,6 +278,7 @@ TEST(TaskFile, ErrorsNameTheLine) {
   EXPECT_EQ(error_of(good), "no error");
   expect_words(error_of(good + "bogus = 1\n"), {"t.toml:5", "bogus"});
   expect_words(error_of(good + "samples_per_label = -1\n"), {"t.toml:5", "samples_per_label"});
+  expect_words(error_of(good + "samples_per_label = 8\n"), {"t.toml:5", "changes nothing", "STS"});
   expect_words(error_of(good + "splits = 3\n"), {"t.toml:5", "splits"});
   expect_words(error_of(good + good), {"t.toml:5", "another"});
   expect_words(error_of("[[task]]\nname = \"a\"\ntype = \"STZ\"\ndataset = \"d\"\n"),

@@ -227,9 +227,17 @@ int dry_run(const std::vector<eval::TaskSpec>& tasks, const EvalOptions& options
       row["error"] = error.what();
       code = 1;
     }
+    if (!context.json()) {
+      const bool found = row.contains("folder");
+      const std::string folder = found ? row["folder"].get<std::string>() : "";
+      context.print("{:<32}  {:<24}  {}\n", task.name, task.type,
+                    !found           ? row["error"].get<std::string>()
+                    : folder.empty() ? "generated"
+                                     : folder);
+    }
     list.push_back(std::move(row));
   }
-  context.print_json(record);
+  if (context.json()) context.print_json(record);
   return code;
 }
 
