@@ -61,6 +61,15 @@ bool is_metadata(const std::string& filename) {
          filename == "metadata.json" || filename.starts_with('.');
 }
 
+}  // namespace
+
+bool is_data_file(std::string_view path) {
+  const std::string filename(path.substr(path.rfind('/') + 1));
+  return !is_metadata(filename) && !stem_of(filename).empty();
+}
+
+namespace {
+
 // Relative paths of all data files, sorted. Links to folders are followed only at the root itself.
 std::vector<std::string> data_files(const fs::path& root) {
   std::vector<std::string> out;
@@ -76,7 +85,7 @@ std::vector<std::string> data_files(const fs::path& root) {
       }
       continue;
     }
-    if (is_metadata(filename) || stem_of(filename).empty()) continue;
+    if (!is_data_file(filename)) continue;
     out.push_back(it->path().lexically_relative(root).generic_string());
     if (out.size() > kMaxFiles) {
       throw_error(ErrorKind::usage, root.string(),
@@ -298,11 +307,7 @@ namespace {
 // The snapshot in the hub cache; empty, with what was looked for added to `tried`.
 fs::path find_snapshot(const HubEnv& env, std::string_view name, std::string_view revision,
                        std::vector<std::string>& tried) {
-  std::string folder = "datasets--" + std::string(name);
-  for (size_t slash; (slash = folder.find('/')) != std::string::npos;) {
-    folder.replace(slash, 1, "--");
-  }
-  const fs::path repo = env.cache / folder, snapshots = repo / "snapshots";
+  const fs::path repo = repo_folder(env, name, RepoKind::dataset), snapshots = repo / "snapshots";
   std::error_code ignored;
   std::string wanted(revision);
   if (wanted.empty()) wanted = "main";
@@ -363,9 +368,8 @@ DatasetFolder open_dataset(const fs::path& root, std::string_view name, std::str
   }
   throw_error(ErrorKind::not_found, name,
               "the data set was not found; looked for: {}. Put its folder there, or get it with: "
-              "huggingface-cli download --repo-type dataset {}{}",
-              joined(tried), name,
-              revision.empty() ? std::string() : fmt::format(" --revision {}", revision));
+              "akin fetch --dataset {}{}",
+              joined(tried), name, revision.empty() ? std::string() : fmt::format("@{}", revision));
 }
 
 }  // namespace akin::store

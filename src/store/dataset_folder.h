@@ -53,6 +53,9 @@ class DatasetFolder {
   std::map<std::string, std::map<std::string, Files>, std::less<>> files_;
 };
 
+// Whether a file of a dataset's folder or repository holds rows, by its name.
+bool is_data_file(std::string_view path);
+
 // Reads a folder that is a dataset. Errors: not_found when it holds no data file; bad_format for a
 // README.md whose header cannot be read.
 DatasetFolder read_dataset_folder(const std::filesystem::path& folder);

@@ -200,8 +200,7 @@ TEST(DatasetFolder, Open) {
   expect_error(ErrorKind::not_found, "snapshots/bbbb",
                [&] { open("Org/Four", std::string(40, 'b')); });
   expect_error(ErrorKind::not_found, "datasets--Org--Six", [&] { open("Org/Six"); });
-  expect_error(ErrorKind::not_found, "huggingface-cli download --repo-type dataset Org/None",
-               [&] { open("Org/None"); });
+  expect_error(ErrorKind::not_found, "akin fetch --dataset Org/None", [&] { open("Org/None"); });
   expect_error(ErrorKind::usage, "not the name of a data set", [&] { open("../x"); });
   std::filesystem::create_directories(folder / "root/empty");
   expect_error(ErrorKind::not_found, "holds no data files", [&] { open("empty"); });

@@ -215,10 +215,10 @@ void check_revision(std::string_view revision) {
   }
 }
 
-fs::path repo_folder(const HubEnv& env, std::string_view repo) {
+fs::path repo_folder(const HubEnv& env, std::string_view repo, RepoKind kind) {
   std::string name(repo);
   if (const size_t slash = name.find('/'); slash != std::string::npos) name.replace(slash, 1, "--");
-  return env.cache / ("models--" + name);
+  return env.cache / ((kind == RepoKind::model ? "models--" : "datasets--") + name);
 }
 
 std::vector<std::string> missing_model_files(const fs::path& folder) {

@@ -1,7 +1,8 @@
-// Where a model's name leads: an existing folder, or a snapshot in the Hugging Face cache. Reads
+// Where a name on the hub leads: an existing folder, or a snapshot in the Hugging Face cache. Reads
 // only; downloads are hub_fetch.h. Follows the cache layout of huggingface_hub.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -32,7 +33,9 @@ bool is_repo_id(std::string_view name);
 void check_revision(std::string_view revision);
 bool is_commit_hash(std::string_view revision);  // 40 lower-case hex digits
 
-std::filesystem::path repo_folder(const HubEnv& env, std::string_view repo);
+enum class RepoKind : uint8_t { model, dataset };
+std::filesystem::path repo_folder(const HubEnv& env, std::string_view repo,
+                                  RepoKind kind = RepoKind::model);
 
 // What lies in the cache. folder is empty when there is no snapshot at all.
 struct CachedModel {

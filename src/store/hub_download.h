@@ -26,10 +26,10 @@ class HubConnection {
  public:
   HubConnection(const HubEnv& env, const FetchOptions& options);
 
-  // The body of a small document. Errors: as fetch_model, naming `what`.
+  // The body of a small document. Errors: as fetch_repo, naming `what`.
   std::string get_text(const std::string& url, std::string_view what);
   // The headers of a file. Redirects are followed within the hub only, so that the answer is the
-  // hub's own word. Errors: as fetch_model.
+  // hub's own word. Errors: as fetch_repo.
   HubFile describe(const std::string& url, const std::string& path, const std::string& commit);
   // The content into `partial`, continuing what is there, checked. `on_bytes` hears of new bytes.
   void download(const std::string& url, const HubFile& file, const std::filesystem::path& partial,

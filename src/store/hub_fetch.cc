@@ -11,12 +11,15 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <thread>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "store/dataset_card.h"
+#include "store/dataset_folder.h"
 #include "store/hub_download.h"
 #include "store/hub_files.h"
 
@@ -55,21 +58,26 @@ class BlobLock {
   int fd_ = -1;
 };
 
-class ModelFetcher {
+class RepoFetcher {
  public:
-  ModelFetcher(std::string_view repo, const HubEnv& env, const FetchOptions& options)
+  RepoFetcher(std::string_view repo, const HubEnv& env, const FetchOptions& options)
       : repo_(repo),
         env_(env),
         options_(options),
-        at_(repo_folder(env, repo)),
+        at_(repo_folder(env, repo, options.kind)),
         hub_(env, options) {}
 
   FetchReport run() {
     list_repository();
     report_.folder = at_ / "snapshots" / report_.commit;
-    const bool has_modules = sizes_.contains("modules.json");
+    const bool has_modules = options_.kind == RepoKind::model && sizes_.contains("modules.json");
     if (has_modules && !options_.dry_run) fetch_file("modules.json");
-    choose_files(has_modules);
+    if (options_.kind == RepoKind::model) {
+      choose_model_files(has_modules);
+    } else {
+      choose_dataset_files();
+    }
+    add_sizes();
     if (options_.dry_run) return report_;
     for (const std::string& file : report_.files) {
       if (has_modules && file == "modules.json") continue;
@@ -83,7 +91,8 @@ class ModelFetcher {
   std::string where() const { return fmt::format("{}@{}", repo_, options_.revision); }
 
   void list_repository() {
-    const std::string url = fmt::format("{}/api/models/{}/revision/{}?blobs=true", env_.endpoint,
+    const std::string url = fmt::format("{}/api/{}/{}/revision/{}?blobs=true", env_.endpoint,
+                                        options_.kind == RepoKind::model ? "models" : "datasets",
                                         repo_, url_escape(options_.revision));
     const JsonDocument document = JsonDocument::parse(hub_.get_text(url, where()), where());
     const JsonValue root(document);
@@ -115,7 +124,7 @@ class ModelFetcher {
     return out;
   }
 
-  void choose_files(bool has_modules) {
+  void choose_model_files(bool has_modules) {
     std::vector<std::string> all;
     for (const auto& [name, size] : sizes_) all.push_back(name);
     report_.files = needed_model_files(
@@ -125,14 +134,42 @@ class ModelFetcher {
           return name.ends_with(".safetensors") || name.ends_with(".bin");
         });
     if (!weights) {
-      throw_error(
-          ErrorKind::unsupported, where(),
-          "the repository has no weights that akin reads (model.safetensors or "
-          "pytorch_model.bin); it has: {}",
-          fmt::join(all.begin(),
-                    all.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(all.size(), 20)),
-                    ", "));
+      throw_error(ErrorKind::unsupported, where(),
+                  "the repository has no weights that akin reads (model.safetensors or "
+                  "pytorch_model.bin); it has: {}",
+                  some_of(all));
     }
+  }
+
+  static std::string some_of(const std::vector<std::string>& names) {
+    const auto count = static_cast<std::ptrdiff_t>(std::min<size_t>(names.size(), 20));
+    return fmt::format("{}{}", fmt::join(names.begin(), names.begin() + count, ", "),
+                       names.size() > 20 ? ", ..." : "");
+  }
+
+  void choose_dataset_files() {
+    std::vector<std::string> rows;
+    for (const auto& [name, size] : sizes_) {
+      if (name == "README.md" || name.starts_with("LICENSE")) report_.files.push_back(name);
+      if (is_data_file(name)) rows.push_back(name);
+    }
+    const size_t extra = report_.files.size();
+    std::copy_if(rows.begin(), rows.end(), std::back_inserter(report_.files),
+                 [&](const auto& name) {
+                   return options_.include.empty() ||
+                          std::any_of(options_.include.begin(), options_.include.end(),
+                                      [&](const auto& glob) { return matches_glob(glob, name); });
+                 });
+    if (report_.files.size() > extra) return;
+    if (rows.empty()) {
+      throw_error(ErrorKind::unsupported, where(),
+                  "the dataset has no files that akin reads (Parquet, JSON lines, JSON, CSV, TSV)");
+    }
+    throw_error(ErrorKind::usage, "--include", "{} matches no file of rows of {}; it has: {}",
+                fmt::join(options_.include, ", "), where(), some_of(rows));
+  }
+
+  void add_sizes() {
     bool known = true;
     for (const std::string& file : report_.files) {
       const int64_t size = sizes_.at(file);
@@ -156,7 +193,9 @@ class ModelFetcher {
       show(std::max<int64_t>(sizes_.at(path), 0));
       return;
     }
-    std::string url = fmt::format("{}/{}/resolve/{}", env_.endpoint, repo_, report_.commit);
+    std::string url =
+        fmt::format("{}/{}{}/resolve/{}", env_.endpoint,
+                    options_.kind == RepoKind::model ? "" : "datasets/", repo_, report_.commit);
     for (size_t begin = 0; begin <= path.size();) {
       const size_t slash = std::min(path.find('/', begin), path.size());
       url += "/" + url_escape(std::string_view(path).substr(begin, slash - begin));
@@ -226,7 +265,7 @@ class ModelFetcher {
     const fs::path tag = env_.cache / "CACHEDIR.TAG";
     if (!fs::exists(tag)) {
       write_file(tag,
-                 "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of models; it may be "
+                 "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of the hub; it may be "
                  "deleted and filled again.\n");
     }
     report_.bytes_downloaded = static_cast<uint64_t>(std::max<int64_t>(received_, 0));
@@ -248,19 +287,19 @@ class ModelFetcher {
 
 }  // namespace
 
-FetchReport fetch_model(std::string_view repo, const HubEnv& env, const FetchOptions& options) {
+FetchReport fetch_repo(std::string_view repo, const HubEnv& env, const FetchOptions& options) {
   if (!is_repo_id(repo)) {
-    throw_error(ErrorKind::usage, repo, "is no name of a model on a hub; expected org/model");
+    throw_error(ErrorKind::usage, repo, "is no name of a repository on a hub; expected org/name");
   }
   check_revision(options.revision);
   if (env.offline()) {
     throw_error(ErrorKind::usage, env.offline_because,
                 "akin fetch needs the network; unset it, or fetch {} on a machine with network "
                 "and copy {}",
-                repo, repo_folder(env, repo).string());
+                repo, repo_folder(env, repo, options.kind).string());
   }
   try {
-    return ModelFetcher(repo, env, options).run();
+    return RepoFetcher(repo, env, options).run();
   } catch (const fs::filesystem_error& error) {
     throw_error(ErrorKind::io, error.path1().string(), "{}", error.code().message());
   }

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "hub_fake.h"
+#include "store/dataset_folder.h"
 #include "store/hub_cache.h"
 
 namespace akin::store {
@@ -79,7 +80,7 @@ class FakeHub {
 
   HubEnv env;
   FetchOptions options;
-  FetchReport fetch() { return fetch_model("org/m", env, options); }
+  FetchReport fetch() { return fetch_repo("org/m", env, options); }
   fs::path repo() const { return cache_ / "models--org--m"; }
   fs::path blob(std::string_view content) const { return repo() / "blobs" / sha256(content); }
   FakeServer& hub() { return hub_; }
@@ -89,8 +90,11 @@ class FakeHub {
   FakeReply serve_hub(const FakeRequest& request) {
     FakeReply reply;
     if (override_hub && override_hub(request, reply)) return reply;
-    if (request.target == "/api/models/org/m/revision/main?blobs=true") return list();
-    const std::string prefix = fmt::format("/org/m/resolve/{}/", kCommit);
+    const bool dataset = options.kind == RepoKind::dataset;
+    const std::string api = dataset ? "/api/datasets" : "/api/models";
+    if (request.target == api + "/org/m/revision/main?blobs=true") return list();
+    const std::string prefix =
+        fmt::format("{}/org/m/resolve/{}/", dataset ? "/datasets" : "", kCommit);
     if (!request.target.starts_with(prefix)) return {.status = 404};
     const std::string path = request.target.substr(prefix.size());
     const auto file = files.find(path);
@@ -367,6 +371,34 @@ TEST(HubFetch, ChoosesWeights) {
   expect_fetch_error(bare, ErrorKind::unsupported, "it has: config.json, tf_model.h5");
 }
 
+TEST(HubFetch, FetchesADatasetThatOpens) {
+  FakeHub hub;
+  hub.options.kind = RepoKind::dataset;
+  hub.files = {{"README.md", "# rows"},
+               {"en/test.jsonl", "{\"text\":\"a\"}\n"},
+               {"zh/test-00000-of-00001.parquet", "rows"},
+               {"loader.py", "not wanted"},
+               {"dataset_infos.json", "not wanted"}};
+  hub.large = "zh/test-00000-of-00001.parquet";
+  hub.options.include = {"en/*"};
+  EXPECT_EQ(hub.fetch().files, (std::vector<std::string>{"README.md", "en/test.jsonl"}));
+  hub.options.include = {"fr/*"};
+  expect_fetch_error(hub, ErrorKind::usage,
+                     "it has: en/test.jsonl, zh/test-00000-of-00001.parquet");
+  hub.options.include.clear();
+  const auto report = hub.fetch();
+  EXPECT_EQ(report.files.size(), 3U);
+  EXPECT_EQ(report.reused, 2U);
+  const auto data = open_dataset({}, "org/m", {}, hub.env);
+  EXPECT_EQ(data.revision(), kCommit);
+  EXPECT_EQ(read_file(data.files("en", "test").at(0)), hub.files["en/test.jsonl"]);
+  EXPECT_EQ(read_file(data.files("zh", "test").at(0)), "rows");
+  FakeHub bare;
+  bare.options.kind = RepoKind::dataset;
+  bare.files = {{"README.md", ""}, {"loader.py", ""}};
+  expect_fetch_error(bare, ErrorKind::unsupported, "no files that akin reads");
+}
+
 TEST(HubFetch, CopiesWhereLinksAreNotWanted) {
   FakeHub hub;
   hub.env.symlinks = false;
@@ -380,7 +412,7 @@ TEST(HubFetch, DryRunLoadsNothing) {
   hub.options.dry_run = true;
   EXPECT_GE(hub.fetch().files.size(), 5U);
   EXPECT_FALSE(fs::exists(hub.repo()));
-  EXPECT_EQ(error_of([&] { fetch_model("../x", hub.env); }).kind(), ErrorKind::usage);
+  EXPECT_EQ(error_of([&] { fetch_repo("../x", hub.env); }).kind(), ErrorKind::usage);
 }
 
 }  // namespace

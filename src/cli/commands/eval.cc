@@ -82,7 +82,8 @@ constexpr CommandInfo kInfo = {
     "which its own tools can read: OUT/results/MODEL/REVISION/TASK.json. Other lengths of vector "
     "and precisions go below experiments/. A run that was stopped goes on where it was: finished "
     "tasks are read from their files, and vectors from the embedding cache.\n"
-    "Datasets are read from --data or the Hugging Face cache; nothing is downloaded. A task whose "
+    "Datasets are read from --data or the Hugging Face cache (akin fetch --dataset fills it). A "
+    "task whose "
     "data is missing or broken is named at the end, with what to do, and the exit code is 1; the "
     "others are run all the same.",
     "akin eval --model static-en-64 --tasks STSBenchmark,SciFact --data ./datasets\n"
