@@ -146,7 +146,8 @@ void HostIndex::search(IndexSearchRequest request, const Call& call,
         std::span<const float> vector;
         if (embedded) vector = {embedded->vectors.row(q), embedded->vectors.cols()};
         if (q < request.vectors.size()) vector = request.vectors[q];
-        const std::string_view text = q < request.queries.size() ? request.queries[q] : "";
+        std::string_view text;
+        if (q < request.queries.size()) text = request.queries[q];
         result.hits.push_back(carried->index->search(text, vector, request.options));
       }
       if (embedded) {

@@ -75,6 +75,41 @@ TEST(ServeProgram, AModelFolderThatGoesWhileItRuns) {
   EXPECT_EQ(server.end().code, 0);
 }
 
+TEST(ServeProgram, SearchesAnIndexAsTheCommandDoes) {
+  const TemporaryFolder folder;
+  std::string rows;
+  for (int i = 0; i < 60; ++i) {
+    rows += json{{"id", "r" + std::to_string(i)},
+                 {"text", "entry number" + std::to_string(i) + " of the garden history"}}
+                .dump() +
+            "\n";
+  }
+  const auto index = folder.file("rows.index");
+  const auto built = run({"index", "build", index, folder.write("rows.jsonl", rows), "--model",
+                          kModel, "--id-field", "id"});
+  ASSERT_EQ(built.code, 0) << built.err;
+  ServeProgram server({"--model", "m=" + std::string(kModel), "--index", "rows=" + index});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  json queries = json::array();
+  for (int i = 0; i < 20; ++i) {
+    queries.push_back("which entry is number" + std::to_string(3 * i) + " of them, please");
+  }
+  for (const std::string mode : {"words", "hybrid", "vector"}) {
+    const auto answer = json::parse(
+        ask(server.port(), "/v1/search",
+            json{{"index", "rows"}, {"query", queries}, {"mode", mode}, {"k", 3}}.dump()));
+    for (size_t q = 0; q < queries.size(); ++q) {
+      const auto done = run({"search", "--index", index, "--query", queries[q].get<std::string>(),
+                             "--mode", mode, "--k", "3", "--json"});
+      ASSERT_EQ(done.code, 0) << done.err;
+      const auto expected = json::parse(done.out)["hits"];
+      const auto& hits = answer["results"][q];
+      ASSERT_EQ(hits.size(), expected.size()) << answer.dump().substr(0, 500);
+      for (size_t h = 0; h < hits.size(); ++h) EXPECT_EQ(hits[h]["id"], expected[h]["id"]) << mode;
+    }
+  }
+}
+
 // What became of one connection.
 struct Fate {
   size_t asked = 0, answered = 0, wrong = 0;
