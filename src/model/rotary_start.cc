@@ -97,6 +97,7 @@ class WeightWriter {
   void linear(const std::string& name, const std::vector<std::string>& parts) {
     for (const char* kind : {".weight", ".bias"}) {
       std::vector<std::string> names;
+      names.reserve(parts.size());
       for (const auto& part : parts) names.push_back(part + kind);
       add(name + kind, names);
     }

@@ -342,6 +342,7 @@ std::vector<std::vector<Token>> Host::tokenize(std::string_view model,
   const std::string prompt =
       prompt_name.empty() ? std::string() : resolve_prompt(chosen->loaded.info, options);
   std::vector<std::vector<Token>> out;
+  out.reserve(texts.size());
   for (const auto& text : texts) out.push_back(tokens.pieces(text, prompt, add_special_tokens));
   return out;
 }
@@ -352,6 +353,7 @@ std::vector<std::string> Host::decode(std::string_view model,
   const auto chosen = slot(model);
   const TokenEncoder& tokens = tokens_of(*chosen);
   std::vector<std::string> out;
+  out.reserve(ids.size());
   for (const auto& text : ids) out.push_back(tokens.decode(text, skip_special_tokens));
   return out;
 }

@@ -62,7 +62,7 @@ void LogLines::event(std::string_view level, std::string_view message) {
   push(dump({{"time", now_text()}, {"level", level}, {"message", message}}));
 }
 
-void LogLines::push(std::string line) {
+void LogLines::push(std::string_view line) {
   {
     const std::lock_guard lock(mutex_);
     if (queued_.size() + line.size() > kMaxQueued) {

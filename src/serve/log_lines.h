@@ -27,7 +27,7 @@ class LogLines {
   void event(std::string_view level, std::string_view message);
 
  private:
-  void push(std::string line);
+  void push(std::string_view line);
   void write();
   std::FILE* const to_;
   std::mutex mutex_;

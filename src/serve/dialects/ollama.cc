@@ -35,7 +35,7 @@ HttpResponse error(const Error& error, const HttpRequest&) {
 // The name as the server knows it.
 std::string served_name(const Service& service, std::string name) {
   if (!name.ends_with(kLatest)) return name;
-  const std::string bare = name.substr(0, name.size() - kLatest.size());
+  std::string bare = name.substr(0, name.size() - kLatest.size());
   for (const ModelStatus& model : service.models()) {
     if (model.name == name) return name;
   }
