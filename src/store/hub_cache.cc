@@ -271,7 +271,7 @@ CachedModel find_cached_model(const HubEnv& env, std::string_view repo, std::str
 
 fs::path resolve_model(std::string_view name, const HubEnv& env, std::string_view revision) {
   std::error_code ignored;
-  const fs::path path(name);
+  fs::path path(name);
   if (fs::is_directory(path, ignored)) return path;
   if (fs::exists(path, ignored)) {
     throw_error(ErrorKind::usage, name, "is a file; expected the folder of a model");

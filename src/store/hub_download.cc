@@ -151,7 +151,7 @@ HttpResponse HubConnection::send_once(HttpRequest request, bool leave_hub) {
   return response;
 }
 
-HttpResponse HubConnection::send(HttpRequest request, bool leave_hub) {
+HttpResponse HubConnection::send(const HttpRequest& request, bool leave_hub) {
   for (int failures = 1;; ++failures) {
     HttpResponse response = send_once(request, leave_hub);
     if (!may_pass(response) || failures >= options_.tries) return response;

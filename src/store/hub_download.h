@@ -36,7 +36,7 @@ class HubConnection {
                 const std::function<void(int64_t)>& on_bytes);
 
  private:
-  HttpResponse send(HttpRequest request, bool leave_hub);
+  HttpResponse send(const HttpRequest& request, bool leave_hub);
   HttpResponse send_once(HttpRequest request, bool leave_hub);
   [[noreturn]] void fail(const HttpResponse& response, std::string_view what) const;
   void pause(int failures, const HttpResponse& response) const;

@@ -207,7 +207,7 @@ std::string model_name_of_folder(std::string_view folder) {
 std::filesystem::path result_folder(const std::filesystem::path& root, std::string_view model_name,
                                     std::string_view revision, std::string_view experiment) {
   const auto checked = [&](std::string_view what, std::string_view name) {
-    const std::string folder = model_folder_name(name);
+    std::string folder = model_folder_name(name);
     if (folder.empty() || folder == "." || folder == ".." || folder.size() > 250 ||
         folder.find('\0') != folder.npos) {
       throw_error(ErrorKind::usage, what, "{} cannot be the name of a folder of results",
