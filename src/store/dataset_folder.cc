@@ -182,10 +182,11 @@ void check_one_form(const DatasetFolder::Files& files, const fs::path& root) {
     if (folder == "." || folder == "data") folder.clear();
     if (folder.starts_with("data/")) folder.erase(0, 5);
     const std::string stem = stem_of(file.filename().string());
-    const std::string shared = folder + "/" + std::string(without_shard(stem));
+    const std::string shared = fmt::format("{}/{}", folder, without_shard(stem));
     const bool is_shard = without_shard(stem) != stem;
     auto& own = is_shard ? shards : whole;
-    const auto [same, fresh] = own.try_emplace(is_shard ? folder + "/" + stem : shared, &file);
+    const auto [same, fresh] =
+        own.try_emplace(is_shard ? fmt::format("{}/{}", folder, stem) : shared, &file);
     if (!fresh) clash(*same->second, file);
     if (is_shard) shards.try_emplace(shared, &file);
   }

@@ -204,7 +204,7 @@ class NpyParser {
     if (!text_.starts_with("\x93NUMPY") || text_.size() < 12) {
       fail("does not begin as a .npy file does");
     }
-    const int version = text_[6];
+    const int version = static_cast<unsigned char>(text_[6]);
     if (version < 1 || version > 3) fail(fmt::format("has version {}, expected 1 to 3", version));
     const size_t length_bytes = version == 1 ? 2 : 4;
     uint64_t length = 0;

@@ -54,11 +54,11 @@ AddedTokens::AddedTokens(const std::vector<JsonValue>& json, const SubwordModel&
   for (auto& [id, pattern] : patterns) {
     (pattern.second.normalized ? normalized : raw).push_back(std::move(pattern));
   }
-  raw_ = Searcher(std::move(raw), where);
-  normalized_ = Searcher(std::move(normalized), where);
+  raw_ = Searcher(raw, where);
+  normalized_ = Searcher(normalized, where);
 }
 
-AddedTokens::Searcher::Searcher(std::vector<std::pair<std::string, AddedToken>> patterns,
+AddedTokens::Searcher::Searcher(const std::vector<std::pair<std::string, AddedToken>>& patterns,
                                 std::string_view where) {
   first_bytes_.assign(256, 0);
   std::vector<ByteTrie::Key> keys;

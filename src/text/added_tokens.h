@@ -56,7 +56,8 @@ class AddedTokens {
   class Searcher {
    public:
     Searcher() = default;
-    Searcher(std::vector<std::pair<std::string, AddedToken>> patterns, std::string_view where);
+    Searcher(const std::vector<std::pair<std::string, AddedToken>>& patterns,
+             std::string_view where);
     bool empty() const { return tokens_.empty(); }
     bool may_match(std::string_view text) const { return next_candidate(text, 0) < text.size(); }
     void find(std::string_view text, std::vector<Match>& out) const;

@@ -11,11 +11,11 @@ namespace {
 constexpr std::array<int8_t, 256> make_values() {
   std::array<int8_t, 256> values{};
   values.fill(-1);
-  for (int i = 0; i < 26; ++i) {
-    values[static_cast<size_t>('A' + i)] = static_cast<int8_t>(i);
-    values[static_cast<size_t>('a' + i)] = static_cast<int8_t>(26 + i);
+  for (size_t i = 0; i < 26; ++i) {
+    values['A' + i] = static_cast<int8_t>(i);
+    values['a' + i] = static_cast<int8_t>(26 + i);
   }
-  for (int i = 0; i < 10; ++i) values[static_cast<size_t>('0' + i)] = static_cast<int8_t>(52 + i);
+  for (size_t i = 0; i < 10; ++i) values['0' + i] = static_cast<int8_t>(52 + i);
   values['+'] = 62;
   values['/'] = 63;
   return values;

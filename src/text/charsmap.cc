@@ -60,7 +60,8 @@ struct PrecompiledCharsmap::Sink {
   }
 };
 
-PrecompiledCharsmap PrecompiledCharsmap::from_bytes(std::string_view blob, std::string where) {
+PrecompiledCharsmap PrecompiledCharsmap::from_bytes(std::string_view blob,
+                                                    const std::string& where) {
   PrecompiledCharsmap map;
   if (!blob.empty()) map.load(blob, where);
   map.find_plain_characters();

@@ -21,7 +21,7 @@ class PrecompiledCharsmap {
 
   // `blob` is u32 trie bytes, the trie, then replacements that end in NUL; an empty blob maps
   // everything to itself. Errors: bad_format.
-  static PrecompiledCharsmap from_bytes(std::string_view blob, std::string where);
+  static PrecompiledCharsmap from_bytes(std::string_view blob, const std::string& where);
 
   // Appends the normalized form of `in` (valid UTF-8) to `out`; the result is valid UTF-8. With
   // source_offsets, also appends for each appended byte the offset in `in` where the character

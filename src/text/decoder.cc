@@ -76,14 +76,14 @@ std::unique_ptr<Decoder> make_metaspace(const JsonValue& json) {
 void fuse(std::vector<std::string>& tokens) {
   std::string all;
   for (const std::string& token : tokens) all += token;
-  tokens.assign(1, std::move(all));
+  tokens.assign(1, all);
 }
 
 void byte_level(std::vector<std::string>& tokens) {
   std::string bytes, text;
   for (const std::string& token : tokens) byte_level_decode(token, bytes);
   repair_utf8(bytes, text);
-  tokens.assign(1, std::move(text));
+  tokens.assign(1, text);
 }
 
 // "<0x41>" -> 'A'; -1 for any other token.

@@ -28,7 +28,7 @@ class Tokenizer {
   // looked for; bad_format; unsupported.
   static std::unique_ptr<Tokenizer> load_folder(const std::filesystem::path& folder);
   // tokenizer.json bytes (`where` names them in errors).
-  static std::unique_ptr<Tokenizer> from_json(std::string_view json, std::string where);
+  static std::unique_ptr<Tokenizer> from_json(std::string_view json, const std::string& where);
   virtual ~Tokenizer() = default;
 
   // Appends the ids of one text, special tokens included when asked, nothing truncated. Returns ids

@@ -96,7 +96,7 @@ std::unique_ptr<Pipeline> make_pipeline(std::string_view json, const std::string
   return std::make_unique<Pipeline>(std::move(parts), where);
 }
 
-std::unique_ptr<Tokenizer> Tokenizer::from_json(std::string_view json, std::string where) {
+std::unique_ptr<Tokenizer> Tokenizer::from_json(std::string_view json, const std::string& where) {
   return make_pipeline(json, where, {});
 }
 

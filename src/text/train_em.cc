@@ -111,6 +111,8 @@ double UnigramEm::expect_word(std::span<const Symbol> word, double count, Lattic
   for (auto edge = lattice.edges.rbegin(); edge != lattice.edges.rend(); ++edge) {
     const double behind = tilted_[edge->piece] * lattice.backward[edge->to];
     lattice.backward[edge->from] += behind;
+    // Never below 0; lround would be a call in the innermost loop.
+    // NOLINTNEXTLINE(bugprone-incorrect-roundings)
     sums[edge->piece] += static_cast<int64_t>(lattice.forward[edge->from] * behind * share + 0.5);
   }
   return count * (std::log(all) - tilt_ * static_cast<double>(size));
