@@ -6,8 +6,12 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/progress.h"
+#include "cli/scratch_folder.h"
 #include "store/byte_stream.h"
 #include "store/lines.h"
 #include "store/row_source.h"
@@ -188,7 +192,8 @@ class JsonlSource final : public IndexInput::Source {
 // Columns. Cells of CSV and TSV that are JSON numbers, true or false become such.
 class ColumnSource final : public IndexInput::Source {
  public:
-  ColumnSource(const std::string& file, const IndexInputOptions& options) : options_(options) {
+  ColumnSource(const std::string& named, const IndexInputOptions& options) : options_(options) {
+    const std::string file = readable_twice(named);
     store::RowOptions rows;
     const auto format = options.input.input_format;
     if (format == store::TextFormat::csv) rows.format = store::RowFormat::csv;
@@ -235,6 +240,23 @@ class ColumnSource final : public IndexInput::Source {
   uint64_t bytes_read() const override { return rows_->bytes_read(); }
 
  private:
+  // The header is looked at before the rows are: what comes through a pipe is written down first.
+  std::string readable_twice(const std::string& file) {
+    std::error_code error;
+    if (file != "-" && fs::is_regular_file(file, error)) return file;
+    scratch_.emplace(fs::temp_directory_path() / "akin-index-input");
+    const fs::path copy = scratch_->path() / "stdin";
+    const auto in = store::open_byte_stream(file);
+    AtomicFile out(copy);
+    std::vector<char> buffer(1 << 20);
+    while (const size_t n = in->read(buffer.data(), buffer.size())) {
+      check_interrupted();
+      out.write(buffer.data(), n);
+    }
+    out.commit();
+    return copy.string();
+  }
+
   // The column a.b is b of the object a.
   static void place(nlohmann::ordered_json& to, std::string_view name,
                     nlohmann::ordered_json value) {
@@ -283,6 +305,7 @@ class ColumnSource final : public IndexInput::Source {
   const IndexInputOptions& options_;
   std::vector<std::string> columns_;  // of the text, then the id, then metadata
   size_t text_columns_ = 0;
+  std::optional<ScratchFolder> scratch_;
   std::unique_ptr<store::RowReader> rows_;
   std::vector<store::Value> values_;
 };

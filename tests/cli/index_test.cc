@@ -140,10 +140,15 @@ TEST(IndexCommand, OtherInputs) {
   ASSERT_EQ(
       run(Invocation{.arguments = {"index", "add", index, "-"}, .input = "one\n\ntwo\n"}).code, 0);
   EXPECT_EQ(stats(index)["documents"], 4);
+  const auto piped = run(Invocation{
+      .arguments = {"index", "add", index, "--input-format", "csv", "--field", "text", "-"},
+      .input = "text,year\npiped words,2001\n"});
+  ASSERT_EQ(piped.code, 0) << piped.err;
+  EXPECT_EQ(search(index, "piped", {"--filter", "year = 2001"})[0]["text"], "piped words");
   folder.write("docs/a.txt", "a text");
   folder.write("docs/sub/b.md", "another");
   ASSERT_EQ(run({"index", "add", index, folder.file("docs")}).code, 0);
-  EXPECT_EQ(stats(index)["documents"], 6);
+  EXPECT_EQ(stats(index)["documents"], 7);
   EXPECT_EQ(search(index, "another", {"--mode", "words"})[0]["id"], folder.file("docs/sub/b.md"));
   const auto rows =
       folder.write("m.jsonl", "{\"text\":\"x\",\"a\":1,\"b\":2}\n{\"text\":\"y\",\"a\":5}\n");
