@@ -59,6 +59,9 @@ class Builder {
     for (size_t i = 0; i < corpus_.rows.size(); ++i) {
       rows.push_back({corpus_.rows[i].query, static_cast<uint32_t>(i)});
     }
+    for (const Row& row : corpus_.rows) {
+      corpus_.counts.negatives_that_answer += row.negatives - corpus_.true_negatives(row).size();
+    }
     corpus_.query_rows = Lists(std::move(rows), corpus_.queries.size());
     hasher_.add(uint64_t{corpus_.rows.size()});
     corpus_.hash = hasher_.hex();

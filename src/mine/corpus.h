@@ -6,6 +6,7 @@
 // for case and white space form one group, which shares its positives.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -52,6 +53,7 @@ struct CorpusCounts {
   uint64_t texts = 0;     // of documents, before equal ones became one
   uint64_t variants = 0;  // differ from a document in case or white space only
   uint64_t empty_rows = 0, rows_without_positive = 0, from_stream = 0;
+  uint64_t negatives_that_answer = 0;  // of rows: a positive of the same query, there or elsewhere
 };
 
 struct Corpus {
@@ -73,6 +75,18 @@ struct Corpus {
   }
   std::span<const uint32_t> negatives(const Row& row) const {
     return {row_documents.data() + row.first + row.positives, row.negatives};
+  }
+  bool answers_query(const Row& row, uint32_t document) const {
+    const auto all = answers[group_of[row.query]];
+    return std::find(all.begin(), all.end(), document) != all.end();
+  }
+  // Those of the row's negatives that are none of its query's answers.
+  std::vector<uint32_t> true_negatives(const Row& row) const {
+    std::vector<uint32_t> out;
+    for (const uint32_t document : negatives(row)) {
+      if (!answers_query(row, document)) out.push_back(document);
+    }
+    return out;
   }
 };
 

@@ -241,6 +241,7 @@ class Run {
     out["lines_written"] = written.lines;
     out["rows_blank"] = counts.empty_rows;
     out["rows_without_positive"] = counts.rows_without_positive;
+    out["negatives_that_answer"] = counts.negatives_that_answer;
     out["queries"] = corpus_->queries.size();
     out["documents"] = corpus_->documents.size();
     out["documents_from_corpus"] = counts.from_stream;

@@ -393,6 +393,20 @@ TEST_F(MineTest, LabelsNegativesAndFormats) {
   EXPECT_EQ(mined[0]["negatives"], json::parse("[\"b e\"]"));
 }
 
+TEST_F(MineTest, KeptNegativesAreNoAnswers) {
+  options_.guards.share = 0;
+  options_.select.keep_negatives = true;
+  const auto report =
+      run("{\"query\":\"a b c\",\"pos\":[\"a b x\"],\"neg\":[\"A b  x\",\"c old one\",\"a c y\"]}\n"
+          "{\"query\":\"a b c\",\"pos\":[\"a c y\"],\"neg\":[]}\n"
+          "{\"query\":\"d e\",\"pos\":[\"d far away\"],\"neg\":[]}\n");
+  const auto mined = lines();
+  ASSERT_EQ(mined.size(), 3U);
+  EXPECT_EQ(mined[0]["neg"][0], "c old one");
+  for (const auto& text : mined[0]["neg"]) EXPECT_NE(text, "a c y");
+  EXPECT_EQ(report["negatives_that_answer"], 2);
+}
+
 TEST_F(MineTest, ShortRowsAreKeptFilledOrDropped) {
   const std::string rows = row_of("a b c", "a b x") + row_of("d e f", "d e y") +
                            row_of("g h i", "g h z") + row_of("k l m", "k l u");

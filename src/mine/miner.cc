@@ -95,7 +95,7 @@ void Miner::mine(uint32_t query, std::span<const index::Hit> hits, Tally& tally,
 Choice Miner::mine_row(uint32_t number, const Asked& asked, Tally& tally) const {
   const Row& row = corpus_.rows[number];
   const ScoreRules rules(guard_options_, lowest(decider_, row));
-  const auto old = options_.keep_negatives ? corpus_.negatives(row) : std::span<const uint32_t>();
+  const auto old = options_.keep_negatives ? corpus_.true_negatives(row) : std::vector<uint32_t>();
   const size_t wanted = options_.negatives - std::min(options_.negatives, old.size());
   std::vector<Fate> fates;
   std::vector<uint32_t> passing;

@@ -81,9 +81,12 @@ class Writer {
     Line out;
     std::vector<uint32_t> documents;
     if (options_.select.keep_negatives) {
-      out.negatives = row.negatives;
       const auto old = corpus_.negatives(known);
-      documents.assign(old.begin(), old.end());
+      for (size_t i = 0; i < old.size(); ++i) {
+        if (corpus_.answers_query(known, old[i])) continue;
+        documents.push_back(old[i]);
+        out.negatives.push_back(row.negatives[i]);
+      }
     }
     for (const uint32_t document : choices_[number]) {
       documents.push_back(document);

@@ -297,6 +297,12 @@ void warn(const nlohmann::ordered_json& report, Context& context) {
     context.warn(fmt::format("akin: warning: {} rows without query or positive were left out",
                              thousands(none)));
   }
+  if (const auto wrong = count("negatives_that_answer"); wrong > 0) {
+    context.warn(fmt::format(
+        "akin: warning: {} negatives of the input are positives of their own query, too; "
+        "--keep-negatives leaves them out",
+        thousands(wrong)));
+  }
   if (const auto cut = count("texts_truncated"); cut > 0) {
     context.warn(fmt::format("akin: warning: {} texts are longer than the model reads and were cut",
                              thousands(cut)));
