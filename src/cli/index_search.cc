@@ -71,7 +71,15 @@ void search_index(const IndexSearchOptions& options, QueryOptions& queries,
   search.k = queries.k;
   search.mode = options.mode;
   search.method = options.method;
-  if (!options.code.empty()) search.code = parse_code("--code", options.code);
+  if (!options.code.empty()) {
+    search.code = parse_code("--code", options.code);
+    const bool scans =
+        search.method == index::Method::automatic || search.method == index::Method::exact;
+    if (!scans || search.mode == index::Mode::words) {
+      throw_error(ErrorKind::usage, "--code", "is for exact search of vectors; leave out {}",
+                  scans ? "--mode words" : "--method");
+    }
+  }
   search.filter = options.filter;
   search.breadth = options.breadth;
   search.candidates = options.candidates;

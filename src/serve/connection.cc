@@ -200,6 +200,16 @@ asio::awaitable<bool> ConnectionOf<Stream>::serve_one() {
   const auto [error, bytes] = co_await http::async_read_header(stream_, buffer_, parser, kTuple);
   if (error) co_return co_await refuse_header(error);
   take_header(parser);
+  // Where the body ends is not known: nothing behind this header may be read as a request.
+  if (const auto coding = request_->header("transfer-encoding");
+      !coding.empty() && !beast::iequals(coding, "chunked")) {
+    co_return co_await write(
+        error_response(501, "invalid_request_error",
+                       fmt::format("Transfer-Encoding: {} is not read; send chunked, or a "
+                                   "Content-Length",
+                                   quote(coding, 40))),
+        false);
+  }
   if (auto refused = check_header(parser)) {
     const bool body_follows = !parser.is_done();
     const bool keep = parser.get().keep_alive() && !body_follows;
@@ -292,6 +302,13 @@ std::optional<HttpResponse> ConnectionOf<Stream>::check_header(const Parser& par
         Error(ErrorKind::usage, "a valid API key is needed: Authorization: Bearer KEY"), 401);
     response.headers.emplace_back("WWW-Authenticate", "Bearer");
     return response;
+  }
+  if (const auto coding = request_->header("content-encoding");
+      !coding.empty() && !beast::iequals(coding, "identity")) {
+    return error_of(Error(ErrorKind::usage, fmt::format("Content-Encoding: {} is not read; send "
+                                                        "the body as it is",
+                                                        quote(coding, 40))),
+                    415);
   }
   const auto length = parser.content_length();
   if (length && *length > shared_.options.max_body_bytes) {

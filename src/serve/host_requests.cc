@@ -170,8 +170,10 @@ void EmbedWork::late_chunks() {
     const auto [begin, end] = places[p];
     TextChunk chunk{static_cast<uint32_t>(begin), static_cast<uint32_t>(end), 0, 0};
     for (size_t t = 0; t < tokens.ids.size(); ++t) {
-      const bool inside =
-          tokens.begin[t] < tokens.end[t] && tokens.begin[t] >= begin && tokens.end[t] <= end;
+      // Some tokenizers count the white space before a word among its bytes.
+      size_t word = tokens.begin[t];
+      if (word < begin) word = std::min(joined.find_first_not_of(" \t\r\n", word), joined.size());
+      const bool inside = word < tokens.end[t] && word >= begin && tokens.end[t] <= end;
       if (!inside) continue;
       if (chunk.token_end == 0) chunk.token_begin = t;
       chunk.token_end = t + 1;
@@ -181,6 +183,10 @@ void EmbedWork::late_chunks() {
       throw_error(ErrorKind::too_long, fmt::format("input {}", p),
                   "lies beyond the {} tokens that the model reads of the joined texts; send fewer",
                   encoder.info().max_tokens);
+    }
+    if (chunk.token_end == 0) {
+      throw_error(ErrorKind::usage, fmt::format("input {}", p),
+                  "has no token of its own, which late chunking could average; leave it out");
     }
     chunks.push_back(chunk);
   }

@@ -222,12 +222,22 @@ TEST(Server, RubbishIsRefused) {
       {"POST /embed HTTP/1.1\r\nContent-Length: 5x\r\n\r\n", 400},
       {"POST /embed HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", 400},
       {"POST /embed HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
+      {"POST /embed HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nxx", 415},
+      {"POST /embed HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
       {big, 431}};
   for (const auto& [bytes, status] : cases) {
     TestClient client(server.port());
     client.send(bytes);
     EXPECT_EQ(client.read().status, status) << bytes.substr(0, 60);
   }
+  // A body whose end is not known is never read as the next request.
+  TestClient smuggler(server.port());
+  smuggler.send(
+      "POST /embed HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: gzip\r\n\r\n"
+      "GET /hello HTTP/1.1\r\nHost: t\r\n\r\n");
+  const auto refused = smuggler.read();
+  EXPECT_EQ(refused.status, 501);
+  EXPECT_TRUE(refused.has("Connection: close"));
   TestClient fine(server.port());
   fine.get("/hello");
   EXPECT_EQ(fine.read().status, 200);

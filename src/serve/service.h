@@ -23,7 +23,7 @@ struct Call {
 };
 
 struct Limits {
-  size_t max_client_batch = 32;  // inputs of a request where the dialect has no number of its own
+  size_t max_client_batch = 32;  // inputs of a request; a dialect may have a smaller number
   size_t max_body_bytes = 0;
   size_t max_queue = 512;  // requests waiting or running
   size_t max_batch_tokens = 16384;

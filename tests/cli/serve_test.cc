@@ -75,6 +75,45 @@ TEST(ServeProgram, AModelFolderThatGoesWhileItRuns) {
   EXPECT_EQ(server.end().code, 0);
 }
 
+// A static model has no context: late chunks of texts are the texts' own vectors.
+TEST(ServeProgram, LateChunksHaveAllTheirTokens) {
+  ServeProgram server({"--model", kModel});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  const json texts = {"hello", "world", "the cat sat on the mat.", "good morning"};
+  const auto vectors = [&](bool late) {
+    return json::parse(ask(server.port(), "/v1/embeddings",
+                           json{{"input", texts}, {"late_chunking", late}}.dump()))["data"];
+  };
+  const auto plain = vectors(false), late = vectors(true);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const auto &x = plain[i]["embedding"], &y = late[i]["embedding"];
+    ASSERT_EQ(x.size(), y.size());
+    for (size_t d = 0; d < x.size(); ++d) {
+      ASSERT_NEAR(x[d].get<double>(), y[d].get<double>(), 1e-5) << i;
+    }
+  }
+}
+
+TEST(ServeProgram, RefusesLimitsOfNothingAndEmptyKeys) {
+  for (const std::vector<std::string> flags : {std::vector<std::string>{"--api-key", ""},
+                                               {"--max-queue", "0"},
+                                               {"--max-connections", "0"},
+                                               {"--max-client-batch", "0"}}) {
+    std::vector<std::string> words = {"serve", "--model", kModel, "--port", "0"};
+    words.insert(words.end(), flags.begin(), flags.end());
+    const auto done = run(words);
+    EXPECT_EQ(done.code, 2) << flags[0];
+    EXPECT_NE(done.err.find(flags[0]), std::string::npos) << done.err;
+  }
+  ServeProgram server({"--model", kModel, "--api-key", "a,b"});  // one key, whatever is in it
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  for (const auto& [key, status] : std::map<std::string, int>{{"a,b", 200}, {"a", 401}}) {
+    TestClient client(server.port());
+    client.send("GET /v1/models HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer " + key + "\r\n\r\n");
+    EXPECT_EQ(client.read().status, status) << key;
+  }
+}
+
 TEST(ServeProgram, SearchesAnIndexAsTheCommandDoes) {
   const TemporaryFolder folder;
   std::string rows;

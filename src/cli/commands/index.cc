@@ -111,11 +111,11 @@ index::IndexSpec make_spec(const IndexOptions& options, const EncoderInfo& info,
 // Flags of build that an index which is there contradicts.
 void check_shape(const IndexOptions& options, const index::IndexSpec& spec) {
   const auto differs = [&](const char* flag, bool there) {
-    throw_error(ErrorKind::usage, flag, "the index was built with{} it; build another folder",
-                there ? "" : "out");
+    throw_error(ErrorKind::usage, flag, "the index was built {}; build another folder",
+                there ? "with them" : "without it");
   };
   if (options.graph && !spec.graph) differs("--graph", false);
-  if (!options.words_kept && spec.words) differs("--no-words", false);
+  if (!options.words_kept && spec.words) differs("--no-words", true);
   if (options.store == Kept::f16 && spec.vectors.full != index::Code::f16) {
     differs("--store f16", false);
   }
@@ -258,7 +258,9 @@ int remove(const IndexOptions& options, const std::string& folder, std::vector<s
       if (!row.text.empty()) ids.push_back(std::move(row.text));
     }
   }
-  if (ids.empty()) throw_error(ErrorKind::usage, "delete", "name ids, or a file of them by --ids");
+  if (ids.empty() && options.ids.empty()) {
+    throw_error(ErrorKind::usage, "delete", "name ids, or a file of them by --ids");
+  }
   const auto index = index::Index::open(folder, true);
   const size_t removed = index->remove(ids);
   if (context.json()) {

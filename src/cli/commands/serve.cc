@@ -37,16 +37,16 @@ struct ServeOptions {
   LogChoice log = LogChoice::requests;
   template <typename Visitor>
   void fields(Visitor& v) {
-    v("model=[NAME=]MODEL", model,
+    v("model=[NAME=]MODEL...", model,
       "a model to serve, any number of times: a folder, a model that akin ships, or ORG/NAME in "
       "the Hugging Face cache; clients know it as NAME, else by its own; requests that name none "
       "get "
       "the first");
-    v("index=[NAME=]DIR", index, "an index to serve at /v1/search, made by one of the models");
+    v("index=[NAME=]DIR...", index, "an index to serve at /v1/search, made by one of the models");
     v("index-writable", index_writable, "let clients add documents and remove them");
     v("host=ADDRESS", host, "address to listen on; 0.0.0.0 for every one of this machine");
     v("port=N", port, "port to listen on; 0 = any free one");
-    v("api-key=KEY", api_key, "clients must send Authorization: Bearer KEY; any number of keys");
+    v("api-key=KEY...", api_key, "clients must send Authorization: Bearer KEY; any number of keys");
     v("api-key-file=FILE", api_key_file, "more keys, one a line");
     v("tls-cert=FILE", tls_cert, "certificate chain (PEM): HTTPS instead of HTTP");
     v("tls-key=FILE", tls_key, "its private key (PEM)");
@@ -61,7 +61,8 @@ struct ServeOptions {
       "threads that tokenise and print answers; 0 = one for every two of --threads");
     v("max-batch-tokens=N", max_batch_tokens, "tokens of one pass of the model");
     v("max-queue=N", max_queue, "requests that may wait; more are answered with 429");
-    v("max-client-batch=N", max_client_batch, "inputs of one request");
+    v("max-client-batch=N", max_client_batch,
+      "inputs of one request; APIs with a smaller number of their own keep it");
     v("max-body-mb=N", max_body_mb, "size of one request; larger ones are answered with 413");
     v("max-connections=N", max_connections, "connections at a time; more wait to be accepted");
     v("cache-mb=N", cache_mb, "keep vectors of texts seen, up to this size per model; 0 = none");
@@ -95,7 +96,20 @@ std::chrono::milliseconds milliseconds(const char* flag, double seconds) {
   return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
 }
 
+// A limit of nothing would refuse or hold every request.
+void check_limits(const ServeOptions& options) {
+  const std::pair<const char*, size_t> limits[] = {{"--max-batch-tokens", options.max_batch_tokens},
+                                                   {"--max-queue", options.max_queue},
+                                                   {"--max-client-batch", options.max_client_batch},
+                                                   {"--max-body-mb", options.max_body_mb},
+                                                   {"--max-connections", options.max_connections}};
+  for (const auto& [flag, value] : limits) {
+    if (value == 0) throw_error(ErrorKind::usage, flag, "is 0, expected 1 or more");
+  }
+}
+
 serve::HostOptions host_options(const ServeOptions& options) {
+  check_limits(options);
   const size_t threads = options.threads > 0 ? options.threads : usable_cpus();
   serve::HostOptions out;
   out.limits.max_client_batch = options.max_client_batch;

@@ -117,6 +117,10 @@ Search read_search(IndexService& indexes, const BodyObject& body) {
   index::SearchOptions& options = out.request.options;
   options.k = body.count("k", 1, kMaxHits).value_or(10);
   options.mode = choice(body, "mode", index::Mode::vector);
+  if (options.mode != index::Mode::vector && out.request.queries.empty()) {
+    throw_error(ErrorKind::usage, "mode", "{} looks for the words of `query`, which is not given",
+                body.text("mode"));
+  }
   options.method = choice(body, "method", index::Method::automatic);
   options.filter = body.text("filter");
   options.candidates = body.count("candidates", 1, kMaxHits).value_or(0);

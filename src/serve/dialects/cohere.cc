@@ -57,7 +57,7 @@ std::vector<std::string> read_contents(JsonElement element) {
   return texts;
 }
 
-std::vector<std::string> read_texts(const BodyObject& body) {
+std::vector<std::string> read_texts(const BodyObject& body, size_t most) {
   if (body.has("images")) {
     throw_error(ErrorKind::unsupported, "images", "this server embeds text only");
   }
@@ -65,9 +65,9 @@ std::vector<std::string> read_texts(const BodyObject& body) {
                                                       : as_texts(body.need("texts"), "texts");
   const std::string_view name = body.has("inputs") ? "inputs" : "texts";
   if (texts.empty()) throw_error(ErrorKind::usage, name, "`{}` cannot be empty", name);
-  if (texts.size() > kMaxTexts) {
+  if (texts.size() > most) {
     throw_error(ErrorKind::usage, name, "a list of {}; at most {} fit in a request", texts.size(),
-                kMaxTexts);
+                most);
   }
   for (size_t i = 0; i < texts.size(); ++i) {
     if (texts[i].empty()) throw_error(ErrorKind::usage, name, "`{}[{}]` cannot be empty", name, i);
@@ -114,7 +114,7 @@ Embed read_embed(const Service& service, const BodyObject& body, int version) {
   request.truncate = truncate == "NONE"    ? Truncate::error
                      : truncate == "START" ? Truncate::left
                                            : Truncate::right;
-  request.texts = read_texts(body);
+  request.texts = read_texts(body, std::min(kMaxTexts, service.limits().max_client_batch));
   out.texts = request.texts;
   if (const auto limit = body.count("max_tokens", 1, size_t{1} << 31)) {
     out.cut = cut_texts(service, request.model, *limit, *request.truncate, request.texts);
@@ -129,6 +129,12 @@ void append_rows(std::string& out, const Mat<float>& vectors, VectorForm form) {
     append_vector(out, {vectors.row(r), vectors.cols()}, form);
   }
   out += ']';
+}
+
+// Of "meta".
+void append_warnings(std::string& out, const Usage& usage) {
+  if (usage.truncated_inputs == 0) return;
+  out += fmt::format(R"(,"warnings":["{} inputs were truncated"])", usage.truncated_inputs);
 }
 
 HttpResponse print_embeddings(EmbedResult& result, const Embed& asked, const std::string& id) {
@@ -161,10 +167,7 @@ HttpResponse print_embeddings(EmbedResult& result, const Embed& asked, const std
   out += fmt::format(
       R"(],"meta":{{"api_version":{{"version":"{}"}},"billed_units":{{"input_tokens":{}}})",
       asked.version, result.usage.tokens);
-  if (result.usage.truncated_inputs > 0) {
-    out +=
-        fmt::format(R"(,"warnings":["{} inputs were truncated"])", result.usage.truncated_inputs);
-  }
+  append_warnings(out, result.usage);
   out += fmt::format(R"(}},"response_type":"{}"}})",
                      asked.by_type ? "embeddings_by_type" : "embeddings_floats");
   return json_response(std::move(out), result.usage);
@@ -194,13 +197,15 @@ void rerank_v2(Service& service, const HttpRequest& request, const Call& call, R
   const Body body(request.body);
   body.object().need("model");
   send_rerank(service, request, call, std::move(reply), read_rerank(body.object(), false), error,
-              [id = call.request_id](const RerankResult&, std::string_view results) {
+              [id = call.request_id](const RerankResult& result, std::string_view results) {
                 std::string out = R"({"id":)";
                 append_json(out, id);
                 out += ',';
                 out += results;
                 out += R"(,"meta":{"api_version":{"version":"2"},)"
-                       R"("billed_units":{"search_units":1}}})";
+                       R"("billed_units":{"search_units":1})";
+                append_warnings(out, result.usage);
+                out += "}}";
                 return out;
               });
 }

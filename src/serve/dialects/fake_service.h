@@ -78,7 +78,8 @@ class FakeService final : public Service {
   static constexpr size_t kDim = 8, kMaxTokens = 12;
 
   std::vector<std::string> labels;  // a classifier's; empty: it is none
-  EmbedRequest last_embed;          // as a dialect made it
+  Limits allowed;
+  EmbedRequest last_embed;  // as a dialect made it
   RerankRequest last_rerank;
 
   void embed(EmbedRequest request, const Call&,
@@ -182,7 +183,7 @@ class FakeService final : public Service {
     }
     return out;
   }
-  const Limits& limits() const override { return limits_; }
+  const Limits& limits() const override { return allowed; }
   std::string metrics() const override { return ""; }
   std::string status_json() const override { return R"({"uptime_seconds":1})"; }
   IndexService* indexes() override { return &indexes_; }
@@ -245,7 +246,6 @@ class FakeService final : public Service {
     return out;
   }
 
-  Limits limits_;
   FakeIndexes indexes_;
 };
 

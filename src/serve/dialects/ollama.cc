@@ -72,6 +72,7 @@ void embed(Service& service, const HttpRequest& request, const Call& call, Reply
       embed.texts = as_texts(*input, "input");
     }
   }
+  check_batch(embed.texts.size(), service.limits().max_client_batch, "input");
   if (embed.texts.empty()) {
     service.model(embed.model);
     return reply(json({{"model", asked_name}, {"embeddings", ordered_json::array()}}));

@@ -19,11 +19,12 @@ struct Printing {
   std::vector<std::pair<std::string, VectorForm>> forms;  // one: bare; several: an object of them
 };
 
-void read_input(const BodyObject& body, EmbedRequest& request) {
+void read_input(const Service& service, const BodyObject& body, EmbedRequest& request) {
   Inputs inputs = read_inputs(body.need("input"), "input", true);
-  if (inputs.size() > kMaxInputs) {
+  const size_t most = std::min(kMaxInputs, service.limits().max_client_batch);
+  if (inputs.size() > most) {
     throw_error(ErrorKind::usage, "input", "a list of {}; at most {} inputs fit in a request",
-                inputs.size(), kMaxInputs);
+                inputs.size(), most);
   }
   request.max_tokens = kMaxTokens;
   request.texts = std::move(inputs.texts);
@@ -74,7 +75,7 @@ EmbedRequest read_request(const Service& service, const BodyObject& body) {
     request.side = side_from_word(body.text("input_type"), "input_type");
   }
   if (body.has("task")) set_task(service, body.text("task"), "task", request);
-  read_input(body, request);
+  read_input(service, body, request);
   if (!request.ids.empty()) {
     request.add_special_tokens = false;
     if (request.late_chunking) {

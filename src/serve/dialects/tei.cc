@@ -40,6 +40,7 @@ EmbedRequest read_embed(const Service& service, const BodyObject& body) {
   Inputs inputs = read_batch(service, body);
   request.texts = std::move(inputs.texts);
   request.ids = std::move(inputs.ids);
+  request.model = body.text("model");  // TEI serves one; here the first, or the one that is named
   request.prompt_name = body.text("prompt_name");
   request.truncate = read_truncate(service, body);
   return request;
@@ -135,8 +136,9 @@ void tokenize(Service& service, const HttpRequest& request, const Call&, Reply r
   }
   if (texts.empty()) nothing();
   check_batch(texts.size(), service.limits().max_client_batch, "");
-  const auto tokens = service.tokenize({}, texts, object.flag("add_special_tokens", true),
-                                       object.text("prompt_name"));
+  const auto tokens =
+      service.tokenize(object.text("model"), texts, object.flag("add_special_tokens", true),
+                       object.text("prompt_name"));
   const bool prompted = object.has("prompt_name");
   std::string out = "[";
   for (size_t i = 0; i < tokens.size(); ++i) {
@@ -349,6 +351,7 @@ void tei_rerank(Service& service, const HttpRequest& request, const Call& call, 
   rerank.documents = as_texts(object.need("texts"), "texts");
   if (rerank.documents.empty()) throw Error(ErrorKind::usage, "`texts` cannot be empty");
   check_batch(rerank.documents.size(), service.limits().max_client_batch, "");
+  rerank.model = object.text("model");
   rerank.truncate = read_truncate(service, object);
   rerank.raw_scores = object.flag("raw_scores", false);
   std::vector<std::string> texts;
