@@ -87,6 +87,13 @@ TEST(TextSource, Jsonl) {
             Rows{"7:2|1"});
   EXPECT_EQ(read("{\"doc\":\"d\",\"id\":\"x\"}", {.format = format, .id_field = "id"}),
             Rows{"x:d"});
+  const std::string_view long_number = "{\"text\":\"a\",\"n\":123456789012345678901234567890}";
+  EXPECT_EQ(read(long_number, {.format = format}), Rows{"a"});
+  EXPECT_EQ(
+      read("{\"text\":\"a\",\"id\":18446744073709551615}", {.format = format, .id_field = "id"}),
+      Rows{"18446744073709551615:a"});
+  expect_error(ErrorKind::bad_format, "nor an integer of 64 bits",
+               [&] { read(long_number, {.format = format, .id_field = "n"}); });
 }
 
 TEST(TextSource, JsonlBadRows) {
