@@ -87,6 +87,12 @@ TEST(Json, TypedReadsNameTheirPlace) {
   } catch (const Error& error) {
     EXPECT_EQ(std::string(error.what()), "f.json: a: b[1]: expected an integer, got a string");
   }
+  try {
+    root.at("a").at("b").items()[0].as_string();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()), "f.json: a: b[0]: expected a string, got 1");
+  }
   EXPECT_EQ(kind_of([] { JsonDocument::parse("{", "f"); }), ErrorKind::bad_format);
   EXPECT_EQ(kind_of([] { JsonDocument::parse(std::string(100000, '['), "f"); }),
             ErrorKind::bad_format);

@@ -9,7 +9,8 @@
 namespace akin {
 namespace {
 
-std::string_view type_name(simdjson::dom::element element) {
+// What an error says that it got: a number itself, as it is short and often only out of range.
+std::string got_words(simdjson::dom::element element) {
   switch (element.type()) {
     case simdjson::dom::element_type::ARRAY:
       return "an array";
@@ -22,7 +23,7 @@ std::string_view type_name(simdjson::dom::element element) {
     case simdjson::dom::element_type::NULL_VALUE:
       return "null";
     default:
-      return "a number";
+      return simdjson::minify(element);
   }
 }
 
@@ -91,7 +92,7 @@ JsonDocument JsonDocument::load(const std::filesystem::path& path, uint64_t max_
 }
 
 void JsonValue::fail(std::string_view expected) const {
-  throw_error(ErrorKind::bad_format, where_, "expected {}, got {}", expected, type_name(element_));
+  throw_error(ErrorKind::bad_format, where_, "expected {}, got {}", expected, got_words(element_));
 }
 
 std::string_view JsonValue::as_string() const {
