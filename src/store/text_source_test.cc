@@ -4,6 +4,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "base/log.h"
 #include "store/row_source.h"
 #include "store/test_files.h"
 
@@ -221,6 +222,24 @@ TEST(TextSource, Folder) {
   const auto source = open_text_folder(folder.path(), options);
   EXPECT_EQ(drain(*source), Rows{"b.txt:bee"});
   EXPECT_EQ(source->bad_rows(), 1U);
+}
+
+TEST(TextSource, FolderSaysWhatItLeavesOut) {
+  TempFolder folder;
+  std::vector<std::string> said;
+  set_log_sink([&](LogLevel, std::string_view message) { said.emplace_back(message); });
+  expect_error(ErrorKind::not_found, "no .txt and no .md file (other files: none)",
+               [&] { open_text_folder(folder.path(), {}); });
+  folder.put("rows.jsonl", "{}");
+  folder.put("b.txt.gz", "");
+  expect_error(ErrorKind::not_found, "(other files: 2, such as \"b.txt.gz\"",
+               [&] { open_text_folder(folder.path(), {}); });
+  EXPECT_TRUE(said.empty());
+  folder.put("a.txt", "a");
+  EXPECT_EQ(drain(*open_text_folder(folder.path(), {})), Rows{"a.txt:a"});
+  set_log_sink({});
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_NE(said[0].find("files left out: 2"), std::string::npos) << said[0];
 }
 
 TEST(TextSource, EveryPrefixEndsCleanly) {
