@@ -104,6 +104,58 @@ TEST(Search, JsonVectorsAndCacheAgree) {
   EXPECT_NE(again.second.find("cached"), std::string::npos) << again.second;
 }
 
+TEST(Search, VectorsOfEmptyRowsAreCounted) {
+  const TemporaryFolder folder;
+  const auto documents = folder.write("documents.txt", "\n" + kDocuments + "\n\nthe last one\n");
+  ASSERT_EQ(run({"embed", "--model", kModel, documents, "--out", folder.file("v.npy")}).code, 0);
+  const auto plain = run({"search", "--model", kModel, "--query", "edit photos", documents});
+  const auto read_back = run({"search", "--model", kModel, "--query", "edit photos", documents,
+                              "--vectors", folder.file("v.npy")});
+  EXPECT_EQ(read_back.code, 0) << read_back.err;
+  EXPECT_EQ(read_back.out, plain.out);
+}
+
+TEST(Search, ABadCacheIsAWarning) {
+  const TemporaryFolder folder;
+  const auto documents = folder.write("documents.txt", kDocuments);
+  const auto search = [&](const std::string& cache) {
+    return run(Invocation{.arguments = {"search", "--cache", "--model", kModel, "music", documents},
+                          .environment = {{"XDG_CACHE_HOME", cache}}});
+  };
+  const auto sound = search(folder.file("cache"));
+  ASSERT_EQ(sound.code, 0) << sound.err;
+  for (const auto& kept :
+       std::filesystem::directory_iterator(folder.path() / "cache" / "akin" / "vectors")) {
+    std::ofstream(kept.path()) << "damaged";
+  }
+  const auto damaged = search(folder.file("cache"));
+  EXPECT_EQ(damaged.code, 0) << damaged.err;
+  EXPECT_EQ(damaged.out, sound.out);
+  EXPECT_NE(damaged.err.find("embedding again"), std::string::npos) << damaged.err;
+  EXPECT_EQ(search(folder.file("cache")).err.find("warning"), std::string::npos);  // mended
+  const auto unwritable = search("/proc");
+  EXPECT_EQ(unwritable.code, 0) << unwritable.err;
+  EXPECT_EQ(unwritable.out, sound.out);
+  EXPECT_NE(unwritable.err.find("not kept"), std::string::npos) << unwritable.err;
+}
+
+TEST(Search, FilesOfFoldersAreNamedByTheirPaths) {
+  const TemporaryFolder folder;
+  folder.write("one/sub/a.txt", "a program that plays music");
+  folder.write("two/sub/a.txt", "a compiler for the C language");
+  const std::vector<std::string> arguments = {
+      "search", "--model", kModel, "--query", "music", folder.file("one"), folder.file("two/")};
+  const auto plain = run(arguments);
+  ASSERT_EQ(plain.code, 0) << plain.err;
+  EXPECT_NE(plain.out.find(folder.file("one/sub/a.txt") + "\t"), std::string::npos) << plain.out;
+  EXPECT_NE(plain.out.find(folder.file("two/sub/a.txt") + "\t"), std::string::npos) << plain.out;
+  auto as_json = arguments;
+  as_json.emplace_back("--json");
+  const auto hits = json::parse(run(as_json).out).at("hits");
+  EXPECT_EQ(hits[0].at("file"), folder.file("one/sub/a.txt"));
+  EXPECT_EQ(hits[1].at("file"), folder.file("two/sub/a.txt"));
+}
+
 TEST(Search, RefusesVectorsThatDoNotFit) {
   const TemporaryFolder folder;
   const auto documents = folder.write("documents.txt", kDocuments);
