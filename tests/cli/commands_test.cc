@@ -203,6 +203,24 @@ TEST(Tokenize, OneCharacterATokenInTheChineseModel) {
             (std::vector<std::string>{"图", "像", "a", "b", "c", "2"}));
 }
 
+TEST(Tokenize, ShowsIdsAndCountsInvalidText) {
+  const Invocation rows{.arguments = {"tokenize", "--json", "--model", kModel, "--file", "-",
+                                      "--input-format", "jsonl", "--id-field", "key"},
+                        .input = "{\"key\":\"k7\",\"text\":\"hello\"}\n"};
+  const auto result = run(rows);
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(json::parse(result.out).at("id"), "k7");
+  auto counted = rows;
+  counted.arguments.emplace_back("--count");
+  EXPECT_EQ(json::parse(run(counted).out).at("id"), "k7");
+  auto plain = rows;
+  plain.arguments.erase(plain.arguments.begin() + 1);
+  EXPECT_EQ(run(plain).code, 2);
+  const auto bad = run({"tokenize", "--model", kModel, "bad \xff bytes", "good"});
+  EXPECT_EQ(bad.code, 0);
+  EXPECT_NE(bad.err.find("1 texts with invalid UTF-8"), std::string::npos) << bad.err;
+}
+
 TEST(Info, TellsTheFacts) {
   const auto result = run({"info", "--json", kModel});
   ASSERT_EQ(result.code, 0) << result.err;
