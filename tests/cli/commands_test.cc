@@ -270,6 +270,40 @@ TEST(Doctor, NamesWhatIsWrongWithAFolder) {
   EXPECT_NE(half.out.find("tokenizer.json"), std::string::npos) << half.out;
 }
 
+TEST(Doctor, LooksForTheFilesItSpeaksOf) {
+  const TemporaryFolder folder;
+  std::filesystem::copy(kModel, folder.path() / "a");
+  std::filesystem::copy(kModel, folder.path() / "b");
+  std::filesystem::remove(folder.path() / "a" / "model.safetensors");
+  std::filesystem::remove(folder.path() / "b" / "tokenizer.json");
+  const auto plain = run({"doctor", folder.file("a"), folder.file("b")});
+  EXPECT_EQ(plain.code, 1);
+  const size_t second = plain.out.find(folder.file("b") + "\n");
+  EXPECT_EQ(plain.out.find(folder.file("a") + "\n"), 0U) << plain.out;
+  ASSERT_NE(second, std::string::npos) << plain.out;
+  EXPECT_LT(plain.out.find("fail  files     no weights"), second) << plain.out;
+  EXPECT_GT(plain.out.find("fail  files     no tokenizer"), second) << plain.out;
+  const auto lines = run({"doctor", "--json", folder.file("a")});
+  EXPECT_EQ(json::parse(lines.out.substr(0, lines.out.find('\n'))).at("model"), folder.file("a"));
+}
+
+TEST(Bench, RefusesToMeasureNothing) {
+  const TemporaryFolder folder;
+  const auto texts = folder.write("texts.txt", kDocuments);
+  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
+           {"--repeat", "0"}, {"--seconds", "0"}, {"--seconds", "-1"}, {"--dump", texts}}) {
+    std::vector<std::string> arguments = {"bench", "--model", kModel, "--texts", texts};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto result = run(arguments);
+    EXPECT_EQ(result.code, 2) << result.err;
+    EXPECT_NE(result.err.find(more[0]), std::string::npos) << result.err;
+  }
+  EXPECT_EQ(read(texts), kDocuments);
+  const auto all = run({"bench", "--json", "--model", kModel, "--texts", texts, "--repeat", "1"});
+  ASSERT_EQ(all.code, 0) << all.err;
+  EXPECT_GT(json::parse(all.out).at("threads").get<int>(), 0);
+}
+
 TEST(Bench, PrintsOneJsonLine) {
   const TemporaryFolder folder;
   const auto texts = folder.write("texts.txt", kDocuments);
