@@ -18,7 +18,7 @@ struct FetchCommandOptions {
   void fields(Visitor& v) {
     v("+models=MODEL", models, "repositories: ORG/NAME, or ORG/NAME@REVISION");
     v("revision=NAME", revision, "branch, tag or commit, where the name has no @");
-    v("dry-run", dry_run, "list the files and their size, download nothing");
+    v("dry-run", dry_run, "list the size in bytes and the name of each file, download nothing");
   }
 };
 
@@ -34,20 +34,44 @@ constexpr CommandInfo kInfo = {"fetch", "download a model into the Hugging Face 
 
 void print(const std::string& model, const store::FetchReport& report, bool dry_run,
            Context& context) {
+  nlohmann::ordered_json sizes = nlohmann::ordered_json::array();  // null where the hub is silent
+  for (const int64_t size : report.sizes) {
+    if (size < 0) {
+      sizes.push_back(nullptr);
+    } else {
+      sizes.push_back(size);
+    }
+  }
   if (context.json()) {
     context.print_json({{"model", model},
                         {"folder", report.folder.string()},
                         {"commit", report.commit},
                         {"files", report.files},
+                        {"sizes", sizes},
                         {"reused", report.reused},
                         {"bytes_downloaded", report.bytes_downloaded},
                         {"bytes_total", report.bytes_total}});
   } else if (dry_run) {
-    for (const auto& file : report.files) context.print("{}\n", printable(file));
+    for (size_t i = 0; i < report.files.size(); ++i) {
+      const int64_t size = report.sizes[i];
+      context.print("{}\t{}\n", size < 0 ? "?" : std::to_string(size), printable(report.files[i]));
+    }
   } else {
     context.print("{}\n", report.folder.string());
   }
   context.flush();
+}
+
+store::FetchReport fetch_one(const std::string& model, const store::HubEnv& env,
+                             const store::FetchOptions& options) {
+  try {
+    return store::fetch_model(model, env, options);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::interrupted) throw;
+    throw Error(
+        ErrorKind::interrupted,
+        "interrupted; what was downloaded is kept, and the same command goes on from there");
+  }
 }
 
 int run(FetchCommandOptions& options, Context& context) {
@@ -61,7 +85,7 @@ int run(FetchCommandOptions& options, Context& context) {
     fetch.dry_run = options.dry_run;
     fetch.progress = [&](const Progress& progress) { context.progress(progress); };
     const Stopwatch watch;
-    const auto report = store::fetch_model(model.substr(0, at), env, fetch);
+    const auto report = fetch_one(model.substr(0, at), env, fetch);
     context.end_progress();
     print(model, report, options.dry_run, context);
     if (options.dry_run) {
