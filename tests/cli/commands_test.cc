@@ -348,6 +348,19 @@ TEST(Help, EveryVerbHasHelpAManEntryAndCompletion) {
   EXPECT_EQ(run(std::vector<std::string>{}).code, 0);
 }
 
+TEST(Help, ExamplesOfTheEnvironmentAreFlagsOfTheVerb) {
+  std::istringstream verbs(run({"help", "--list"}).out);
+  for (std::string verb; std::getline(verbs, verb);) {
+    const auto help = run({verb, "--help"}).out;
+    const std::string words = "environment: ";
+    const size_t at = help.find(words);
+    if (at == std::string::npos) continue;  // a verb without values
+    const std::string flag =
+        help.substr(at + words.size(), help.find(' ', at + words.size()) - at - words.size());
+    EXPECT_NE(help.find("\n  " + flag + " "), std::string::npos) << verb << ": " << flag;
+  }
+}
+
 TEST(Completion, BashScriptCompletes) {
   const TemporaryFolder folder;
   const auto script = folder.write("akin.bash", run({"completion", "bash"}).out);
