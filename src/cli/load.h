@@ -85,7 +85,11 @@ struct InputOptions {
     v("input-format=FORMAT", input_format,
       "what the input files hold; auto goes by file name, also under .gz and .zst");
     v("field=NAME", field,
-      "JSONL key, or TSV/CSV column, with the text; several are joined by a space");
+      "JSONL key, or TSV/CSV column, with the text; several are joined by a space. The first row "
+      "of "
+      "TSV and CSV is a header if it holds the names given, or else one of text, sentence, "
+      "content, "
+      "query and title; with a column's number, from 1, every row is data");
     v("id-field=NAME", id_field, "JSONL key, or TSV/CSV column, with an id to carry along");
     v("skip-bad-rows", skip_bad_rows,
       "count rows that cannot be read and go on, instead of stopping at the first");

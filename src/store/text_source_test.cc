@@ -127,6 +127,8 @@ TEST(TextSource, Tsv) {
   EXPECT_EQ(read("one\ntwo\n", {.format = format}), (Rows{"one", "two"}));
   EXPECT_EQ(read("text\none\n", {.format = format}), Rows{"one"});
   expect_error(ErrorKind::usage, "\"a\", \"b\"", [&] { read("a\tb\n", {.format = format}); });
+  expect_error(ErrorKind::usage, "where that row is no header, its number from 1",
+               [&] { read("1\ttwo\n", {.format = format}); });
   expect_error(ErrorKind::usage, "no column named \"c\"",
                [&] { read("a\tb\n", {.format = format, .fields = {"c"}}); });
   expect_error(ErrorKind::bad_format, "memory:3: 3 columns, expected 2",
