@@ -64,6 +64,10 @@ TEST(Similarity, PairsWithAndWithoutAHeader) {
 TEST(Similarity, NeedsSomethingToCompare) {
   EXPECT_EQ(run({"similarity", "--model", kModel}).code, 2);
   EXPECT_EQ(run({"similarity", "--model", kModel, "alone"}).code, 2);
+  const auto large = run(Invocation{.arguments = {"similarity", "--model", kModel, "--lines", "-"},
+                                    .input = std::string(10000, '\n')});
+  EXPECT_EQ(large.code, 2);
+  EXPECT_NE(large.err.find("more than "), std::string::npos) << large.err;
 }
 
 const std::string kDocuments =
