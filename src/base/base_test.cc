@@ -87,9 +87,35 @@ TEST(Json, TypedReadsNameTheirPlace) {
   } catch (const Error& error) {
     EXPECT_EQ(std::string(error.what()), "f.json: a: b[1]: expected an integer, got a string");
   }
+  try {
+    root.at("a").at("b").items()[0].as_string();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()), "f.json: a: b[0]: expected a string, got 1");
+  }
   EXPECT_EQ(kind_of([] { JsonDocument::parse("{", "f"); }), ErrorKind::bad_format);
   EXPECT_EQ(kind_of([] { JsonDocument::parse(std::string(100000, '['), "f"); }),
             ErrorKind::bad_format);
+}
+
+TEST(Json, IntegersBeyond64BitsAreDoubles) {
+  const JsonDocument document = JsonDocument::parse(
+      R"({"a": 1000000000000000019884624838656, "b": [-9223372036854775809, 18446744073709551615],
+          "c": 9223372036854775807, "d": "99999999999999999999\"99999999999999999999",
+          "e": 1.99999999999999999999, "f": 1e-10})",
+      "f.json");
+  const JsonValue root(document);
+  EXPECT_EQ(root.at("a").as_double(), 1e30);
+  EXPECT_EQ(root.at("b").items()[0].as_double(), -9223372036854775808.0);
+  EXPECT_EQ(root.at("b").items()[1].element().get_uint64().value(), UINT64_MAX);
+  EXPECT_EQ(root.at("c").as_int(), INT64_MAX);
+  EXPECT_EQ(root.get("d", ""), "99999999999999999999\"99999999999999999999");
+  EXPECT_EQ(root.at("e").as_double(), 2.0);
+  EXPECT_EQ(root.at("f").as_double(), 1e-10);
+  for (const char* broken : {"[99999999999999999999", "[099999999999999999999]", "[1.]",
+                             "99999999999999999999e", "\"99999999999999999999\\"}) {
+    EXPECT_EQ(kind_of([&] { JsonDocument::parse(broken, "f"); }), ErrorKind::bad_format) << broken;
+  }
 }
 
 TEST(Hasher, LengthsKeepPartsApart) {

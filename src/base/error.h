@@ -20,7 +20,7 @@ enum class ErrorKind : uint8_t {
   overloaded,   // a queue is full; try again later
   io,           // the operating system said no (full disk, permission, network)
   device,       // an accelerator failed
-  interrupted,  // SIGINT or SIGTERM; outputs were not renamed into place
+  interrupted,  // SIGINT, SIGTERM or SIGHUP; outputs were not renamed into place
   internal,     // a bug in akin
 };
 

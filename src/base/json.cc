@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <charconv>
 #include <cmath>
 
 #include "base/error.h"
@@ -8,7 +9,8 @@
 namespace akin {
 namespace {
 
-std::string_view type_name(simdjson::dom::element element) {
+// What an error says that it got: a number itself, as it is short and often only out of range.
+std::string got_words(simdjson::dom::element element) {
   switch (element.type()) {
     case simdjson::dom::element_type::ARRAY:
       return "an array";
@@ -21,18 +23,63 @@ std::string_view type_name(simdjson::dom::element element) {
     case simdjson::dom::element_type::NULL_VALUE:
       return "null";
     default:
-      return "a number";
+      return simdjson::minify(element);
   }
 }
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// Whether `digits`, with a minus before them, are an integer that simdjson reads.
+bool fits_64_bits(std::string_view digits, bool negative) {
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  return error == std::errc() && (!negative || value <= uint64_t{1} << 63);
+}
+
+// `text` with an exponent behind every integer beyond 64 bits, so that it is read as a double; the
+// same text where there is none. What is no JSON stays none.
+std::string with_long_integers_as_doubles(std::string_view text) {
+  std::string out;
+  out.reserve(text.size() + 16 + simdjson::SIMDJSON_PADDING);
+  size_t copied = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '"') {
+      for (++i; i < text.size() && text[i] != '"'; ++i) i += text[i] == '\\' ? 1 : 0;
+    } else if (is_digit(text[i])) {
+      const size_t begin = i;
+      while (i < text.size() && is_digit(text[i])) ++i;
+      const bool whole = i == text.size() || (text[i] != '.' && text[i] != 'e' && text[i] != 'E');
+      const bool negative = begin > 0 && text[begin - 1] == '-';
+      if (whole && !fits_64_bits(text.substr(begin, i - begin), negative)) {
+        out.append(text, copied, i - copied).append("e0");
+        copied = i;
+      }
+      // Digits behind a point or in an exponent are of the same number, and no integer.
+      while (i < text.size() && (is_digit(text[i]) ||
+                                 std::string_view(".eE+-").find(text[i]) != std::string_view::npos))
+        ++i;
+      --i;
+    }
+  }
+  return out.append(text, copied);
+}
+
 }  // namespace
+
+simdjson::error_code parse_json(simdjson::dom::parser& parser, std::string_view text, bool padded,
+                                simdjson::dom::element& root) {
+  const auto error = parser.parse(text.data(), text.size(), !padded).get(root);
+  if (error != simdjson::NUMBER_ERROR) return error;
+  const std::string again = with_long_integers_as_doubles(text);
+  return parser.parse(again).get(root);
+}
 
 JsonDocument JsonDocument::parse(std::string_view text, std::string where) {
   JsonDocument document;
   document.where_ = std::move(where);
   document.parser_ = std::make_unique<simdjson::dom::parser>();
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-  const auto error = document.parser_->parse(text.data(), text.size()).get(document.root_);
+  const auto error = parse_json(*document.parser_, text, false, document.root_);
   if (error) {
     throw_error(ErrorKind::bad_format, document.where_, "not valid JSON: {}",
                 simdjson::error_message(error));
@@ -45,7 +92,7 @@ JsonDocument JsonDocument::load(const std::filesystem::path& path, uint64_t max_
 }
 
 void JsonValue::fail(std::string_view expected) const {
-  throw_error(ErrorKind::bad_format, where_, "expected {}, got {}", expected, type_name(element_));
+  throw_error(ErrorKind::bad_format, where_, "expected {}, got {}", expected, got_words(element_));
 }
 
 std::string_view JsonValue::as_string() const {

@@ -14,6 +14,12 @@
 
 namespace akin {
 
+// simdjson's parse, but for integers beyond 64 bits: it refuses a whole document for one of them
+// (such as 10^30, which transformers writes as model_max_length), here they are doubles. `padded`:
+// SIMDJSON_PADDING bytes behind `text` may be read. Cost: a second parse where there is one.
+simdjson::error_code parse_json(simdjson::dom::parser& parser, std::string_view text, bool padded,
+                                simdjson::dom::element& root);
+
 // A parsed document that owns its bytes. Values borrowed from it live as long as it does.
 class JsonDocument {
  public:

@@ -1,5 +1,5 @@
-// Progress of long work, as numbers; cli/ draws the bar. Also the one flag that SIGINT and SIGTERM
-// set.
+// Progress of long work, as numbers; cli/ draws the bar. Also the one flag that SIGINT, SIGTERM
+// and SIGHUP set.
 #pragma once
 
 #include <atomic>

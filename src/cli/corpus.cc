@@ -25,12 +25,28 @@ std::string cache_key(const Corpus& corpus, const EncoderInfo& info, const Encod
   return hasher.hex();
 }
 
-void check_shape(const Corpus& corpus, const fs::path& file, size_t dims) {
-  if (corpus.vectors.rows() == corpus.documents.size() && corpus.vectors.cols() == dims) return;
+Mat<float> read_vectors(const fs::path& file, size_t rows, size_t dims) {
+  Mat<float> vectors = store::read_npy(file);
+  if (vectors.rows() == rows && vectors.cols() == dims) return vectors;
   throw_error(ErrorKind::usage, file.string(),
               "holds {} vectors of {} numbers, expected {} of {}; embed these files with this "
               "model and these options",
-              corpus.vectors.rows(), corpus.vectors.cols(), corpus.documents.size(), dims);
+              vectors.rows(), vectors.cols(), rows, dims);
+}
+
+// `all`, one vector a row of the input, without those of empty rows.
+Mat<float> of_documents(const Corpus& corpus, Mat<float> all) {
+  if (corpus.empty_rows.empty()) return all;
+  Mat<float> out(corpus.documents.size(), all.cols());
+  size_t empty = 0, next = 0;
+  for (size_t row = 0; row < all.rows(); ++row) {
+    if (empty < corpus.empty_rows.size() && corpus.empty_rows[empty] == row) {
+      ++empty;
+    } else {
+      std::copy_n(all.row(row), all.cols(), out.row(next++));
+    }
+  }
+  return out;
 }
 
 void check_fingerprint(const fs::path& file, const std::string& fingerprint, bool allow,
@@ -80,12 +96,39 @@ void embed_documents(Corpus& corpus, size_t block, Encoder& encoder, EncodeOptio
     context.warn(fmt::format("akin: warning: {} documents were truncated", thousands(truncated)));
 }
 
+// The cache only saves time: where it cannot be read or written, a warning says so.
+bool take_cached(Corpus& corpus, const fs::path& file, size_t dims, Context& context) {
+  std::error_code error;
+  if (!fs::exists(file, error)) return false;
+  try {
+    corpus.vectors = read_vectors(file, corpus.documents.size(), dims);
+    return true;
+  } catch (const Error& damaged) {
+    context.warn(fmt::format("akin: warning: --cache: {}; embedding again", damaged.what()));
+    return false;
+  }
+}
+
+void keep_cached(const Corpus& corpus, const fs::path& file, Context& context) {
+  std::error_code error;
+  fs::create_directories(file.parent_path(), error);
+  try {
+    const auto writer = store::open_vector_writer(file, corpus.vectors.cols(), {});
+    writer->write(corpus.vectors.view(), {}, {});
+    writer->finish();
+  } catch (const Error& failed) {
+    context.warn(
+        fmt::format("akin: warning: --cache: {}; the vectors are not kept", failed.what()));
+  }
+}
+
 }  // namespace
 
 std::string Corpus::place(size_t row) const {
   const auto& document = documents[row];
-  if (!document.id.empty()) return document.id;
   const auto& file = files[document.file];
+  if (document.whole_file) return file;
+  if (!document.id.empty()) return document.id;
   return fmt::format("{}:{}", file == "-" ? "stdin" : file, document.line);
 }
 
@@ -109,9 +152,14 @@ Corpus read_corpus(const std::vector<std::string>& inputs, const InputOptions& i
     check_interrupted();
     if (corpus.files.empty() || corpus.files.back() != reader.file())
       corpus.files.push_back(reader.file());
-    if (row.text.empty()) continue;
+    ++corpus.rows;
+    if (row.text.empty()) {
+      corpus.empty_rows.push_back(corpus.rows - 1);
+      continue;
+    }
     corpus.documents.push_back({std::move(row.text), std::move(row.id),
-                                static_cast<uint32_t>(corpus.files.size() - 1), row.line});
+                                static_cast<uint32_t>(corpus.files.size() - 1), row.line,
+                                row.whole_file});
     if (corpus.documents.size() % 1024 == 0)
       context.progress({"reading", reader.bytes_read() / 1024, reader.bytes_total() / 1024, "kB"});
   }
@@ -127,30 +175,18 @@ void fill_vectors(Corpus& corpus, const CorpusOptions& options, Encoder& encoder
   const auto& info = encoder.info();
   const size_t dims = resolve_dims(info, encode);
   fs::path cached;
-  std::error_code error;
   if (options.cache)
     cached = cache_folder() / "vectors" / (cache_key(corpus, info, encode) + ".npy");
   if (!options.vectors.empty()) {
-    corpus.vectors = store::read_npy(options.vectors);
-    check_shape(corpus, options.vectors, dims);
+    corpus.vectors = of_documents(corpus, read_vectors(options.vectors, corpus.rows, dims));
     check_fingerprint(options.vectors, info.fingerprint, options.allow_mismatch, context);
     corpus.origin = "read";
-  } else if (options.cache && fs::exists(cached, error)) {
-    corpus.vectors = store::read_npy(cached);
-    check_shape(corpus, cached, dims);
+  } else if (options.cache && take_cached(corpus, cached, dims, context)) {
     corpus.origin = "cached";
   } else {
     embed_documents(corpus, std::max<size_t>(1, options.block), encoder, encode, context);
     corpus.origin = "embedded";
-    if (options.cache) {
-      fs::create_directories(cached.parent_path(), error);
-      if (error)
-        throw_error(ErrorKind::io, cached.parent_path().string(), "cannot create: {}",
-                    error.message());
-      const auto writer = store::open_vector_writer(cached, dims, {});
-      writer->write(corpus.vectors.view(), {}, {});
-      writer->finish();
-    }
+    if (options.cache) keep_cached(corpus, cached, context);
   }
   corpus.seconds = watch.seconds();
 }

@@ -20,7 +20,9 @@ struct CorpusOptions {
   template <typename Visitor>
   void fields(Visitor& v) {
     v("vectors=FILE", vectors,
-      "a .npy with one vector per document row, from akin embed, instead of embedding again");
+      "a .npy with one vector per document row, also per empty one, as akin embed writes it, "
+      "instead "
+      "of embedding again");
     v("allow-mismatch", allow_mismatch,
       "use --vectors or --index although they were made by another model");
     v("cache", cache,
@@ -34,17 +36,22 @@ struct Document {
   std::string text, id;
   uint32_t file = 0;  // into Corpus::files
   uint64_t line = 0;
+  bool whole_file = false;  // one of a folder's
 };
 
 struct Corpus {
   std::vector<Document> documents;
+  // Rows of the input: akin embed writes a vector for each, also for empty ones, which are no
+  // documents.
+  uint64_t rows = 0;
+  std::vector<uint64_t> empty_rows;  // ascending
   std::vector<std::string> files;
   Mat<float> vectors;  // [documents, E]
   std::string origin;  // "embedded", "read", "cached": for the closing line
   uint64_t tokens = 0;
   double seconds = 0;  // to get the vectors
 
-  std::string place(size_t row) const;  // the id, else file:line
+  std::string place(size_t row) const;  // the file of a folder; else the id, else file:line
 };
 
 // Reads every text. Errors: as InputReader's.

@@ -11,6 +11,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/similarity_measure.h"
+#include "model/unused.h"
+#include "store/safetensors.h"
+#include "store/st_folder.h"
 
 namespace akin::cli {
 namespace {
@@ -103,29 +106,64 @@ Findings compare_probe(const JsonValue& record, Encoder& encoder,
 }  // namespace
 
 Findings check_files(const fs::path& folder) {
+  fs::path body = folder;  // of the weights and the tokenizer
+  try {
+    body /= store::read_st_folder(folder, {.pooling_given = true}).transformer_path;
+  } catch (const Error&) {
+    // said when the model is opened
+  }
   const auto has = [&](const char* name) {
     std::error_code error;
-    return fs::exists(folder / name, error);
+    return fs::exists(body / name, error);
   };
   Findings out;
-  if (!has("modules.json")) {
+  std::error_code error;
+  if (!fs::exists(folder / "modules.json", error)) {
     out.push_back({Verdict::warn, "files", "no modules.json: not a sentence-transformers folder",
                    "pooling must come from the family or from --pooling"});
   }
-  if (has("pytorch_model.bin") && !has("model.safetensors") &&
-      !has("model.safetensors.index.json")) {
+  const bool safe = has("model.safetensors") || has("model.safetensors.index.json");
+  if (!safe && !has("pytorch_model.bin")) {
+    out.push_back({Verdict::fail, "files",
+                   "no weights: no model.safetensors, model.safetensors.index.json or "
+                   "pytorch_model.bin",
+                   "the folder is incomplete; download it again"});
+  } else if (!safe) {
     out.push_back({Verdict::warn, "files",
                    "weights are a pickle (pytorch_model.bin), read as tensors only",
                    "a safetensors copy opens faster and holds no code"});
   }
-  if (!has("tokenizer.json") && !has("0_StaticEmbedding/tokenizer.json") &&
-      !has("0_Transformer/tokenizer.json")) {
+  const bool older = has("vocab.txt") || has("sentencepiece.bpe.model") || has("spiece.model") ||
+                     has("tokenizer.model") || has("spm.model") ||
+                     (has("vocab.json") && has("merges.txt"));
+  if (!has("tokenizer.json") && older) {
     out.push_back({Verdict::warn, "files", "no tokenizer.json; an older tokenizer form is used",
                    "save the tokenizer in its fast form if ids differ"});
+  } else if (!has("tokenizer.json")) {
+    out.push_back({Verdict::fail, "files",
+                   "no tokenizer: no tokenizer.json and none of the older forms (vocab.txt, a "
+                   "sentencepiece model, vocab.json with merges.txt)",
+                   "the folder is incomplete; download it again"});
   }
   if (out.empty())
     out.push_back({Verdict::ok, "files", "modules, weights and tokenizer are there", ""});
   return out;
+}
+
+Findings check_unused(const fs::path& folder, const model::Model& model) {
+  const auto body =
+      folder / store::read_st_folder(folder, {.pooling_given = true}).transformer_path;
+  const auto files = store::TensorFiles::open_folder(body);
+  const auto unused = model::find_unused(files.tensors(), *model.weights);
+  if (unused.names.empty()) return {};
+  const std::string layers = unused.layers == 0
+                                 ? std::string()
+                                 : fmt::format(" (layers above the {} of config.json: {})",
+                                               model.arch.layers, unused.layers);
+  return {{Verdict::warn, "weights",
+           fmt::format("tensors that the model does not use: {}, such as {}{}", unused.names.size(),
+                       quote(unused.names.front()), layers),
+           "harmless if they are of a head; else config.json is not that of these weights"}};
 }
 
 Findings check_weights(const model::Model& model) {

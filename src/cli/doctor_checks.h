@@ -25,6 +25,8 @@ inline constexpr const char* kProbeFile = "akin_probe.json";
 
 Findings check_files(const std::filesystem::path& folder);
 Findings check_weights(const model::Model& model);  // every number finite. Cost: reads all weights
+// Tensors of the files that the model does not read; none is no finding.
+Findings check_unused(const std::filesystem::path& folder, const model::Model& model);
 Findings check_tokenizer(const model::Model& model);  // ids fit the embedding table
 Findings check_settings(const model::Model& model);   // pooling, prompts, limits, ignored keys
 Findings check_vectors(Encoder& encoder);  // finite, unit length, the same alone and in company

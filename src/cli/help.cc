@@ -59,6 +59,14 @@ std::string wrap(std::string_view text, size_t indent, size_t columns) {
   return out;
 }
 
+// How the environment says no, for a verb that has such a flag.
+std::string negative_example(std::span<const OptionField> fields) {
+  for (const auto& field : fields) {
+    if (field.negatable) return fmt::format(", --no-{} is {}=0", field.name, field.environment());
+  }
+  return {};
+}
+
 void append_option(std::string& out, const OptionField& field) {
   const std::string words =
       field.positional ? field.value + (field.many ? "..." : "") : flag_words(field);
@@ -134,7 +142,13 @@ std::string help_text(Command& command) {
   }
   out += "\nExamples:\n";
   for (const auto& example : lines(command.info().examples)) out += fmt::format("  {}\n", example);
-  out += "\nEvery flag may also come from the environment: --max-tokens 8 is AKIN_MAX_TOKENS=8.\n";
+  for (const auto& field : fields) {
+    if (field.positional || field.is_switch()) continue;
+    out +=
+        fmt::format("\nEvery flag may also come from the environment: {} is {}={}{}.\n",
+                    flag_words(field), field.environment(), field.value, negative_example(fields));
+    break;
+  }
   return out;
 }
 
@@ -145,8 +159,9 @@ std::string overview_text() {
     out += fmt::format("  {:<12}{}\n", name, make_command(name)->info().summary);
   }
   out +=
-      "\nakin VERB --help tells about one verb. Data goes to stdout, words to stderr; - is stdin.\n"
-      "Exit codes: 0 ok, 1 failure, 2 wrong usage, 130 interrupted.\n";
+      "\nakin VERB --help tells about one verb. Data goes to stdout, words to stderr; - is stdin;\n"
+      "words behind -- are no options. Exit codes: 0 ok, 1 failure, 2 wrong usage, 130 "
+      "interrupted.\n";
   return out;
 }
 
@@ -156,10 +171,11 @@ std::string markdown_page() {
       "program; do not edit.\n\n"
       "`akin VERB [options] [files]`. Data goes to stdout, words to stderr; `-` is stdin. Exit "
       "codes: 0 ok, 1 failure, 2 "
-      "wrong usage, 130 interrupted. Every flag may also come from the environment: `--max-tokens "
-      "8` is "
-      "`AKIN_MAX_TOKENS=8`; a flag wins over the environment.\n\n| verb | what it does "
-      "|\n|---|---|\n";
+      "wrong usage, 130 interrupted. Words behind `--` are no options. Every flag may also come "
+      "from "
+      "the environment: `--threads 2` is `AKIN_THREADS=2`, `--no-normalize` is `AKIN_NORMALIZE=0`; "
+      "a "
+      "flag wins over the environment.\n\n| verb | what it does |\n|---|---|\n";
   for (const auto name : command_names()) {
     out += fmt::format("| [{0}](#{0}) | {1} |\n", name,
                        escape_markdown(make_command(name)->info().summary));
@@ -205,8 +221,8 @@ std::string man_page() {
     out += ".fi\n";
   }
   out +=
-      ".SH ENVIRONMENT\nEvery flag may also come from the environment: \\-\\-max\\-tokens 8 is "
-      "AKIN_MAX_TOKENS=8. "
+      ".SH ENVIRONMENT\nEvery flag may also come from the environment: \\-\\-threads 2 is "
+      "AKIN_THREADS=2, \\-\\-no\\-normalize is AKIN_NORMALIZE=0. "
       "HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE have their usual meaning.\n"
       ".SH EXIT STATUS\n0 ok, 1 failure, 2 wrong usage, 130 interrupted.\n";
   return out;

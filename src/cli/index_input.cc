@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/progress.h"
 #include "cli/scratch_folder.h"
 #include "store/byte_stream.h"
@@ -107,7 +108,7 @@ class JsonlSource final : public IndexInput::Source {
   void read(std::string_view line, index::Document& out) {
     dom::element element;
     // The line reader keeps LineReader::kPaddingBytes readable behind every line.
-    const auto error = parser_.parse(line.data(), line.size(), false).get(element);
+    const auto error = parse_json(parser_, line, true, element);
     if (error) {
       throw_error(ErrorKind::bad_format, where_, "not valid JSON: {}",
                   simdjson::error_message(error));

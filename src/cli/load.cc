@@ -147,6 +147,9 @@ std::unique_ptr<Encoder> load_encoder(const ModelOptions& options) {
 
 EncodeOptions encode_options(const EncodeFlags& flags, Side side, const EncoderInfo& info,
                              Context& context) {
+  if (flags.prompt && !flags.prompt_name.empty()) {
+    throw_error(ErrorKind::usage, "--prompt", "and --prompt-name are two prompts; give one");
+  }
   EncodeOptions out;
   out.prompt_name = flags.prompt_name;
   out.prompt = flags.prompt;
@@ -215,6 +218,8 @@ bool InputReader::next(InputText& text) {
     if (!source_) {
       if (next_file_ == files_.size()) return false;
       file_ = files_[next_file_++];
+      std::error_code error;
+      folder_ = file_ != "-" && fs::is_directory(file_, error) ? file_ : std::string();
       store::TextSourceOptions options;
       options.format = options_.input_format;
       options.fields = options_.field;
@@ -223,6 +228,8 @@ bool InputReader::next(InputText& text) {
       source_ = store::open_text_source(file_, options);
     }
     if (source_->next(row_)) {
+      if (!folder_.empty()) file_ = (fs::path(folder_) / row_.id).string();
+      text.whole_file = !folder_.empty();
       text.line = row_.line;
       text.id = std::move(row_.id);
       text.text = row_.values.empty() ? std::string() : std::move(row_.values[0]);
@@ -235,6 +242,16 @@ bool InputReader::next(InputText& text) {
     bad_rows_ += source_->bad_rows();
     bytes_done_ += source_->bytes_read();
     source_.reset();
+  }
+}
+
+void check_no_input(const std::string& flag, const std::string& out,
+                    std::span<const std::string> inputs) {
+  std::error_code error;  // of a file that is not there
+  for (const auto& input : inputs) {
+    if (out != "-" && input != "-" && fs::equivalent(out, input, error)) {
+      throw_error(ErrorKind::usage, flag, "{} is an input, too; name another file", quote(out));
+    }
   }
 }
 

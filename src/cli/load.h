@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,7 +64,8 @@ struct EncodeFlags {
   template <typename Visitor>
   void fields(Visitor& v) {
     v("prompt-name=NAME", prompt_name, "which of the model's prompts goes before each text");
-    v("prompt=TEXT", prompt, "a literal prompt, instead of one of the model's");
+    v("prompt=TEXT", prompt,
+      "a literal prompt, instead of one of the model's; \"\" is none; goes without --prompt-name");
     v("task=NAME", task, "LoRA adapter of the model, such as retrieval.query");
     v("dims=N", dims, "keep the first N numbers of each vector (Matryoshka); 0 = all");
     v("allow-any-dims", allow_any_dims, "accept --dims that the model does not declare");
@@ -83,7 +85,11 @@ struct InputOptions {
     v("input-format=FORMAT", input_format,
       "what the input files hold; auto goes by file name, also under .gz and .zst");
     v("field=NAME", field,
-      "JSONL key, or TSV/CSV column, with the text; several are joined by a space");
+      "JSONL key, or TSV/CSV column, with the text; several are joined by a space. The first row "
+      "of "
+      "TSV and CSV is a header if it holds the names given, or else one of text, sentence, "
+      "content, "
+      "query and title; with a column's number, from 1, every row is data");
     v("id-field=NAME", id_field, "JSONL key, or TSV/CSV column, with an id to carry along");
     v("skip-bad-rows", skip_bad_rows,
       "count rows that cannot be read and go on, instead of stopping at the first");
@@ -122,7 +128,12 @@ struct InputText {
   std::string text;
   std::string id;
   uint64_t line = 0;
+  bool whole_file = false;  // of a folder: the id is its path within
 };
+
+// An output that is one of the inputs would replace it. Errors: usage, naming `flag`.
+void check_no_input(const std::string& flag, const std::string& out,
+                    std::span<const std::string> inputs);
 
 // Texts from files, folders (each .txt and .md file below is one text) or stdin ("-", or nothing
 // when stdin is not a terminal), one after another. Not thread-safe.
@@ -131,7 +142,7 @@ class InputReader {
   // Errors: usage, when there is no input at all; not_found.
   InputReader(std::vector<std::string> files, const InputOptions& options, const Context& context);
   bool next(InputText& text);
-  const std::string& file() const { return file_; }  // of the last text
+  const std::string& file() const { return file_; }  // of the last text, also within a folder
   uint64_t bad_rows() const;
   uint64_t bytes_read() const;
   uint64_t bytes_total() const { return bytes_total_; }  // 0: unknown
@@ -140,7 +151,7 @@ class InputReader {
   InputOptions options_;
   std::vector<std::string> files_;
   size_t next_file_ = 0;
-  std::string file_;
+  std::string file_, folder_;  // folder_: empty for a file
   std::unique_ptr<store::TextSource> source_;
   store::TextRow row_;
   uint64_t bad_rows_ = 0, bytes_done_ = 0, bytes_total_ = 0;

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <new>
 #include <string>
 #include <vector>
@@ -36,7 +37,12 @@ void install_signals() {
   action.sa_handler = on_signal;
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  // A terminal that is closed. Under nohup it stays ignored; akin serve reloads on it instead.
+  struct sigaction hangup {};
+  ::sigaction(SIGHUP, nullptr, &hangup);
+  if (hangup.sa_handler != SIG_IGN) ::sigaction(SIGHUP, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an EPIPE that write() reports
+  std::signal(SIGXFSZ, SIG_IGN);  // a file over the limit is an EFBIG
 }
 
 int report_error(const Error& error, bool json) {
@@ -113,6 +119,9 @@ int run_main(int argc, char** argv) {
     return 0;
   } catch (const Error& error) {
     return is_closed_pipe(error) ? 0 : report_error(error, json || common.json);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report_error(Error(ErrorKind::io, error.code().message(), error.path1().string()),
+                        json || common.json);
   } catch (const std::bad_alloc&) {
     return report_error(
         Error(ErrorKind::io, "out of memory; use a smaller --block or fewer --threads"),

@@ -10,7 +10,8 @@
 namespace akin::cli {
 
 // Sets the fields from `words` (without program and verb), else from AKIN_<FLAG> in the
-// environment, else leaves the defaults. Returns false when --help or -h was among the words.
+// environment, else leaves the defaults. Words behind "--" are positional, whatever they look like.
+// Returns false when --help or -h was among the words.
 // Errors: usage naming the flag and the nearest known one.
 bool parse_options(const std::string& verb, std::span<const OptionField> fields,
                    const std::vector<std::string>& words);

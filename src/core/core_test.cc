@@ -1,11 +1,15 @@
 // Half precision both ways, tensors as numbers, and the options an encoder resolves.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "core/encoder.h"
+#include "core/pooling_words.h"
 #include "core/tensor.h"
 
 namespace akin {
@@ -58,6 +62,31 @@ TEST(EncodeOptions, DimsPromptsAndTasks) {
   EXPECT_EQ(resolve_task(info, "b"), 1);
   EXPECT_EQ(resolve_task(info, ""), -1);
   EXPECT_THROW(resolve_task(info, "c"), Error);
+}
+
+TEST(PoolingWords, BothSpellingsOfEveryMode) {
+  const auto modes = [](const char* words) { return pooling_from_words(words, "--pooling").modes; };
+  using Modes = std::vector<PoolingMode>;
+  for (const char* words : {"weighted_mean", "weightedmean"})
+    EXPECT_EQ(modes(words), Modes{PoolingMode::weighted_mean}) << words;
+  for (const char* words : {"mean_sqrt_len", "mean_sqrt_len_tokens"})
+    EXPECT_EQ(modes(words), Modes{PoolingMode::mean_sqrt_len}) << words;
+  EXPECT_EQ(modes("last_token+cls+lasttoken"), (Modes{PoolingMode::cls, PoolingMode::last_token}));
+  for (const char* words : {"", "mean+", "+mean", "first", "mean cls"}) {
+    try {
+      modes(words);
+      FAIL() << words;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      const std::string& message = error.message();
+      const size_t list = message.find("one of ") + 7;  // every word that the message offers works
+      for (size_t at = list; at < message.size(); at += 2) {
+        const size_t end = std::min(message.find(", ", at), message.size());
+        EXPECT_EQ(modes(message.substr(at, end - at).c_str()).size(), 1U) << message;
+        at = end;
+      }
+    }
+  }
 }
 
 }  // namespace

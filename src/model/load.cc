@@ -7,7 +7,9 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "core/counters.h"
 #include "model/peft.h"
+#include "model/unused.h"
 
 namespace akin::model {
 namespace fs = std::filesystem;
@@ -143,6 +145,18 @@ void check_pooling_dim(const store::StFolder& st, const Model& model) {
               st.embedding_dim, model.arch.hidden);
 }
 
+// A model that lacks layers gives vectors like any other, only wrong ones.
+void warn_of_unused_layers(const MappedWeights& weights, const Model& model,
+                           const std::string& file) {
+  const UnusedTensors unused = find_unused(weights.checkpoint(), weights);
+  if (unused.layers == 0) return;
+  count_event(
+      "unused_layers", unused.layers,
+      fmt::format("{}: holds {} layers, config.json says {}; the others are not used. Is it the "
+                  "config.json of these weights?",
+                  file, static_cast<size_t>(model.arch.layers) + unused.layers, model.arch.layers));
+}
+
 }  // namespace
 
 Model load_model(const fs::path& folder, const LoadOptions& options) {
@@ -170,6 +184,7 @@ Model load_model(const fs::path& folder, const LoadOptions& options) {
   auto weights = std::make_shared<MappedWeights>();
   const bool integers = model.arch.kind == ModelKind::static_embedding;
   weights->apply(std::move(files), plan.weights, weights_file(body), integers);
+  warn_of_unused_layers(*weights, model, weights_file(body));
   model.dim = static_cast<size_t>(model.arch.hidden) * model.pooling.modes.size();
   read_heads(st, model, *weights);
   read_peft_adapters(model, *weights);

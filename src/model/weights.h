@@ -26,6 +26,8 @@ class MappedWeights final : public Weights {
   // Keeps `files` open; apply() takes their tensors by rule.
   void apply(store::TensorFiles files, const std::vector<WeightRule>& rules, std::string_view where,
              bool integers = false);
+  // The table of the first file that was applied: the transformer's own.
+  const TensorTable& checkpoint() const { return files_.front().tensors(); }
   uint64_t parameters() const { return parameters_; }  // elements of distinct checkpoint tensors
   // A weight that no file holds in this form: of an adapter. Its source is its own name.
   void add_owned(const std::string& name, Mat<float> values);

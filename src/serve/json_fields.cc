@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace akin::serve {
 namespace {
@@ -177,7 +178,7 @@ Body::Body(std::string_view bytes) {
     throw_error(ErrorKind::bad_format, "body", "empty; expected a JSON object");
   }
   auto error = parser_.allocate(bytes.size(), kMaxDepth);
-  if (!error) error = parser_.parse(bytes.data(), bytes.size()).get(root_);
+  if (!error) error = parse_json(parser_, bytes, false, root_);
   if (error) {
     throw_error(ErrorKind::bad_format, "body", "not valid JSON: {}",
                 simdjson::error_message(error));

@@ -2,9 +2,23 @@
 
 #include <string>
 
+#include "base/file.h"
+
 namespace akin::store {
 
 namespace fs = std::filesystem;
+namespace {
+
+// Not fs::copy_file: where a disk is full, libstdc++ says "Input/output error".
+void copy_one(const fs::path& from, const fs::path& to) {
+  const MappedFile in(from);
+  AtomicFile out(to);
+  out.write(in.bytes().data(), in.bytes().size());
+  out.commit();
+  fs::permissions(to, fs::status(from).permissions());
+}
+
+}  // namespace
 
 void copy_folder(const fs::path& in, const fs::path& out,
                  const std::function<bool(const fs::path& relative)>& leave_out) {
@@ -17,7 +31,7 @@ void copy_folder(const fs::path& in, const fs::path& out,
     } else if (is_folder) {
       fs::create_directories(out / relative);
     } else {
-      fs::copy_file(it->path(), out / relative);
+      copy_one(it->path(), out / relative);
     }
   }
 }

@@ -7,7 +7,7 @@
 namespace akin::store {
 
 // Copies files and folders below `in` to `out`, which exists. `leave_out` gets paths relative to
-// `in`, of folders, too. Errors: std::filesystem::filesystem_error.
+// `in`, of folders, too. Errors: std::filesystem::filesystem_error; io, for what a file says.
 void copy_folder(const std::filesystem::path& in, const std::filesystem::path& out,
                  const std::function<bool(const std::filesystem::path& relative)>& leave_out);
 

@@ -174,6 +174,7 @@ class RepoFetcher {
     for (const std::string& file : report_.files) {
       const int64_t size = sizes_.at(file);
       known = known && size >= 0;
+      report_.sizes.push_back(size);
       report_.bytes_total += static_cast<uint64_t>(std::max<int64_t>(size, 0));
     }
     if (!known) report_.bytes_total = 0;

@@ -29,6 +29,7 @@ struct FetchReport {
   std::filesystem::path folder;  // the snapshot; not yet there in a dry run
   std::string commit;
   std::vector<std::string> files;  // that are needed, relative
+  std::vector<int64_t> sizes;      // of `files`, in bytes; -1 where the hub does not say
   size_t reused = 0;               // files that were complete already
   uint64_t bytes_downloaded = 0;
   uint64_t bytes_total = 0;  // of `files`; 0 where the hub does not say

@@ -3,6 +3,7 @@
 #include <simdjson.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "store/row_source.h"
 
 namespace akin::store {
@@ -45,7 +46,7 @@ class JsonlSource : public RowSource {
   bool read_row(std::string_view line, TextRow& row, std::string& problem) {
     dom::element element;
     // The line reader keeps LineReader::kPaddingBytes readable behind every line.
-    const auto error = parser_.parse(line.data(), line.size(), false).get(element);
+    const auto error = parse_json(parser_, line, true, element);
     if (error) {
       problem = fmt::format("not valid JSON: {}", simdjson::error_message(error));
       return false;
@@ -112,6 +113,7 @@ class JsonlSource : public RowSource {
     dom::element value;
     std::string_view text;
     int64_t number = 0;
+    uint64_t large = 0;  // from 2^63 on
     if (object.at_key(options_.id_field).get(value) == simdjson::SUCCESS) {
       if (value.get(text) == simdjson::SUCCESS) {
         row.id.assign(text);
@@ -121,8 +123,12 @@ class JsonlSource : public RowSource {
         row.id = std::to_string(number);
         return true;
       }
+      if (value.get(large) == simdjson::SUCCESS) {
+        row.id = std::to_string(large);
+        return true;
+      }
     }
-    problem = fmt::format("field {} is missing or neither a string nor an integer",
+    problem = fmt::format("field {} is missing or neither a string nor an integer of 64 bits",
                           quote(options_.id_field));
     return false;
   }

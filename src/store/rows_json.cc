@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "store/lines.h"
 #include "store/row_reader.h"
 
@@ -115,7 +116,7 @@ class JsonRows : public RowReader {
 
   // What is wrong, or nothing. The line reader keeps kPaddingBytes readable behind every line.
   std::string parse(std::string_view text) {
-    const auto error = parser_.parse(text.data(), text.size(), false).get(root_);
+    const auto error = parse_json(parser_, text, true, root_);
     return error ? simdjson::error_message(error) : std::string();
   }
 
@@ -144,7 +145,7 @@ class JsonRows : public RowReader {
       text += line;
     }
     document_ = simdjson::padded_string(text);
-    const auto error = parser_.parse(document_).get(root_);
+    const auto error = parse_json(parser_, document_, true, root_);
     if (error) {
       throw_error(ErrorKind::bad_format, where_, "not valid JSON: {}. Repair the file",
                   simdjson::error_message(error));

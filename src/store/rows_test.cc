@@ -65,6 +65,8 @@ TEST_F(Rows, Jsonl) {
   EXPECT_EQ(read("a.jsonl", text, {"id|_id", "text", "n", "ok", "list?", "t.en"}),
             (Lines{"1: 'a' 'x\ny' 1 1 null 'e'", "3: 7 null null null ['p' [1 null] []] null"}));
   EXPECT_EQ(columns("a.jsonl", text), (Lines{"_id", "text", "n", "s", "ok", "t"}));
+  EXPECT_EQ(read("a.jsonl", "{\"a\":\"x\",\"n\":100000000000000000000}", {"a", "n"}),
+            Lines{"1: 'x' 1e+20"});
   bad("a.jsonl:1: no column named \"id\"; the columns are: \"_id\", \"text\"", "a.jsonl", text,
       {"id"});
   bad("a.jsonl:1: column \"t\" holds an object; name one of its fields, as in \"t.name\"",

@@ -58,10 +58,11 @@ class TableSource : public RowSource {
       return *column;
     }
     if (const auto column = TableReader::numbered(name)) return *column;
-    throw_error(ErrorKind::usage, where_,
-                "no column named {}; the first row is: {}. Name one of these, or a column number "
-                "from 1",
-                quote(name), table_.first_cells());
+    throw_error(
+        ErrorKind::usage, where_,
+        "no column named {}; the first row is: {}. Name one of these; or, where that row is no "
+        "header, a column's number from 1",
+        quote(name), table_.first_cells());
   }
 
   void choose_columns() {
@@ -87,10 +88,11 @@ class TableSource : public RowSource {
     }
     const bool only = table_.cells().size() == 1 || (table_.cells().size() == 2 && id_column_);
     if (!only) {
-      throw_error(ErrorKind::usage, where_,
-                  "{} columns and none named {}; the first row is: {}. Name the column to read, or "
-                  "its number from 1",
-                  table_.cells().size(), fmt::join(kTextFields, ", "), table_.first_cells());
+      throw_error(
+          ErrorKind::usage, where_,
+          "{} columns and none named {}; the first row is: {}. Name the column to read (--field); "
+          "or, where that row is no header, its number from 1",
+          table_.cells().size(), fmt::join(kTextFields, ", "), table_.first_cells());
     }
     columns_.push_back(id_column_ && *id_column_ == 0 ? 1 : 0);
   }

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/progress.h"
 #include "core/counters.h"
 #include "store/row_source.h"
@@ -25,7 +26,8 @@ RowSource::RowSource(std::unique_ptr<ByteStream> in, std::string where, TextSour
 void RowSource::bad_row(uint64_t line, std::string_view message) {
   const std::string where = fmt::format("{}:{}", where_, line);
   if (!options_.skip_bad_rows) {
-    throw_error(ErrorKind::bad_format, where, "{}. Repair the row, or skip bad rows", message);
+    throw_error(ErrorKind::bad_format, where, "{}. Repair the row, or pass --skip-bad-rows",
+                message);
   }
   ++bad_rows_;
   count_event("bad_rows", 1, fmt::format("{}: {}; skipped", where, message));
@@ -64,6 +66,7 @@ class FolderSource : public TextSource {
       : folder_(folder), options_(std::move(options)) {
     collect(folder, 0);
     std::sort(files_.begin(), files_.end());
+    say_left_out();
     for (const fs::path& file : files_) {
       std::error_code ignored;
       const uint64_t size = fs::file_size(file, ignored);
@@ -110,12 +113,33 @@ class FolderSource : public TextSource {
       std::error_code ignored;
       if (it->is_directory(ignored)) {
         if (!it->is_symlink(ignored)) collect(path, depth + 1);
-      } else if (it->is_regular_file(ignored) && is_text_name(path)) {
-        files_.push_back(path);
+      } else if (it->is_regular_file(ignored)) {
+        if (is_text_name(path)) {
+          files_.push_back(path);
+        } else if (++left_out_; first_left_out_.empty() || path < first_left_out_) {
+          first_left_out_ = path;
+        }
       }
     }
     if (error) {
       throw_error(ErrorKind::io, folder.string(), "cannot list the folder: {}", error.message());
+    }
+  }
+  void say_left_out() const {
+    const std::string others =
+        left_out_ == 0 ? "none"
+                       : fmt::format("{}, such as {}", left_out_,
+                                     quote(first_left_out_.lexically_relative(folder_).string()));
+    if (files_.empty()) {
+      throw_error(ErrorKind::not_found, folder_.string(),
+                  "the folder holds no .txt and no .md file (other files: {}); each such file is "
+                  "one text. Name files of rows (.jsonl, .csv, .tsv, .gz) themselves",
+                  others);
+    }
+    if (left_out_ > 0) {
+      log_warning(
+          "{}: files left out: {}; of a folder only .txt and .md files are read, each as one text",
+          folder_.string(), others);
     }
   }
   static bool is_text_name(const fs::path& path) {
@@ -126,6 +150,8 @@ class FolderSource : public TextSource {
   const fs::path folder_;
   const TextSourceOptions options_;
   std::vector<fs::path> files_;
+  uint64_t left_out_ = 0;
+  fs::path first_left_out_;
   size_t position_ = 0;
   uint64_t bad_rows_ = 0, read_ = 0, total_ = 0;
 };

@@ -44,8 +44,9 @@ std::unique_ptr<TextSource> open_text_source(const std::filesystem::path& path,
                                              const TextSourceOptions& options);
 
 // Each .txt or .md file under a folder is one row: id is its relative path, the one value its whole
-// text. Sorted by path; hidden names and links to folders are left out. open_text_source does this
-// for a folder.
+// text. Sorted by path; hidden names and links to folders are left out, other files with a warning
+// that counts them. open_text_source does this for a folder. Errors: not_found, no such folder or
+// no such file in it.
 std::unique_ptr<TextSource> open_text_folder(const std::filesystem::path& folder,
                                              const TextSourceOptions& options);
 

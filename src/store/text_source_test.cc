@@ -4,6 +4,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "base/log.h"
 #include "store/row_source.h"
 #include "store/test_files.h"
 
@@ -87,6 +88,13 @@ TEST(TextSource, Jsonl) {
             Rows{"7:2|1"});
   EXPECT_EQ(read("{\"doc\":\"d\",\"id\":\"x\"}", {.format = format, .id_field = "id"}),
             Rows{"x:d"});
+  const std::string_view long_number = "{\"text\":\"a\",\"n\":123456789012345678901234567890}";
+  EXPECT_EQ(read(long_number, {.format = format}), Rows{"a"});
+  EXPECT_EQ(
+      read("{\"text\":\"a\",\"id\":18446744073709551615}", {.format = format, .id_field = "id"}),
+      Rows{"18446744073709551615:a"});
+  expect_error(ErrorKind::bad_format, "nor an integer of 64 bits",
+               [&] { read(long_number, {.format = format, .id_field = "n"}); });
 }
 
 TEST(TextSource, JsonlBadRows) {
@@ -119,6 +127,8 @@ TEST(TextSource, Tsv) {
   EXPECT_EQ(read("one\ntwo\n", {.format = format}), (Rows{"one", "two"}));
   EXPECT_EQ(read("text\none\n", {.format = format}), Rows{"one"});
   expect_error(ErrorKind::usage, "\"a\", \"b\"", [&] { read("a\tb\n", {.format = format}); });
+  expect_error(ErrorKind::usage, "where that row is no header, its number from 1",
+               [&] { read("1\ttwo\n", {.format = format}); });
   expect_error(ErrorKind::usage, "no column named \"c\"",
                [&] { read("a\tb\n", {.format = format, .fields = {"c"}}); });
   expect_error(ErrorKind::bad_format, "memory:3: 3 columns, expected 2",
@@ -214,6 +224,24 @@ TEST(TextSource, Folder) {
   const auto source = open_text_folder(folder.path(), options);
   EXPECT_EQ(drain(*source), Rows{"b.txt:bee"});
   EXPECT_EQ(source->bad_rows(), 1U);
+}
+
+TEST(TextSource, FolderSaysWhatItLeavesOut) {
+  TempFolder folder;
+  std::vector<std::string> said;
+  set_log_sink([&](LogLevel, std::string_view message) { said.emplace_back(message); });
+  expect_error(ErrorKind::not_found, "no .txt and no .md file (other files: none)",
+               [&] { open_text_folder(folder.path(), {}); });
+  folder.put("rows.jsonl", "{}");
+  folder.put("b.txt.gz", "");
+  expect_error(ErrorKind::not_found, "(other files: 2, such as \"b.txt.gz\"",
+               [&] { open_text_folder(folder.path(), {}); });
+  EXPECT_TRUE(said.empty());
+  folder.put("a.txt", "a");
+  EXPECT_EQ(drain(*open_text_folder(folder.path(), {})), Rows{"a.txt:a"});
+  set_log_sink({});
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_NE(said[0].find("files left out: 2"), std::string::npos) << said[0];
 }
 
 TEST(TextSource, EveryPrefixEndsCleanly) {

@@ -42,6 +42,7 @@ bool joins_nothing(uint32_t codepoint) {
 }  // namespace
 
 struct PrecompiledCharsmap::Sink {
+  static constexpr size_t kLongestReplacement = 256;  // Unicode's own need at most 33
   std::string& out;
   std::vector<uint32_t>* offsets;
 
@@ -55,6 +56,13 @@ struct PrecompiledCharsmap::Sink {
     }
   }
   void replace(std::string_view with, size_t source) {
+    if (with.size() > kLongestReplacement) {
+      throw_error(
+          ErrorKind::bad_format, "precompiled_charsmap",
+          "replaces a character by {} bytes, expected at most {}; the tokenizer is damaged, "
+          "download it again",
+          with.size(), kLongestReplacement);
+    }
     out += with;
     if (offsets) offsets->insert(offsets->end(), with.size(), static_cast<uint32_t>(source));
   }

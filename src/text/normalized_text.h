@@ -8,18 +8,46 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "text/utf8.h"
 
 namespace akin::text {
+
+// Steps that each make a text a little longer can be chained without end in a hostile
+// tokenizer.json. Real ones at most triple a text.
+inline size_t most_normalized_bytes(size_t bytes) {
+  return std::min((size_t{16} << 20) + 256 * bytes, size_t{UINT32_MAX});  // pieces have 32 bits
+}
+inline void check_growth(size_t bytes, size_t most) {
+  if (bytes <= most) return;
+  throw_error(ErrorKind::bad_format, "tokenizer.json",
+              "its normalizer or pre-tokenizer makes {} bytes of one text, expected at most {}; no "
+              "sound tokenizer does, download it again",
+              bytes, most);
+}
 
 struct NormalizedText {
   std::string text;         // valid UTF-8
   std::vector<Span> spans;  // per byte of text: bytes of the original; empty unless tracking
   bool tracking = false;
+  size_t limit = 0;  // bytes that it may grow to; 0: not yet known, see most_bytes()
 
   void clear() {
     text.clear();
     spans.clear();
+    limit = 0;
+  }
+  // Of the text as it is when the first step asks.
+  size_t most_bytes() {
+    if (limit == 0) limit = most_normalized_bytes(text.size());
+    return limit;
+  }
+  // A step's result, in exchange for what it was made from. Errors: bad_format, when it has grown
+  // too much.
+  void become(NormalizedText& result) {
+    check_growth(result.text.size(), most_bytes());
+    std::swap(text, result.text);
+    std::swap(spans, result.spans);
   }
   void append(char32_t c, Span span) {
     const size_t before = text.size();
@@ -78,8 +106,7 @@ void rewrite_characters(NormalizedText& text, F&& f) {
     const char32_t c = next_code_point(p);
     f(out, c, span);
   }
-  std::swap(text.text, out.text);
-  std::swap(text.spans, out.spans);
+  text.become(out);
 }
 
 }  // namespace akin::text

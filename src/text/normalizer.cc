@@ -103,6 +103,7 @@ void strip(NormalizedText& text, bool left, bool right) {
 
 void prepend(NormalizedText& text, const std::string& prefix) {
   if (text.text.empty()) return;
+  check_growth(text.text.size() + prefix.size(), text.most_bytes());
   const Span span = text.span_at(0);
   text.text.insert(0, prefix);
   if (text.tracking) text.spans.insert(text.spans.begin(), prefix.size(), span);
@@ -112,17 +113,18 @@ void replace(NormalizedText& text, const Pattern& pattern, const std::string& co
   struct Tag;
   NormalizedText& out = thread_scratch<Tag>(text.tracking);
   size_t copied = 0;
+  const size_t most = text.most_bytes();
   const auto rewrite = [&](size_t begin, size_t end) {
     out.append_from(text, copied, begin);
     // A replacement shares the place of the last character that it replaces.
     out.append(content, end != 0 ? text.span_at(end - 1) : Span{});
+    check_growth(out.text.size(), most);
     copied = end;
   };
   pattern.for_each_match(text.text, std::ref(rewrite));
   if (copied == 0 && out.text.empty()) return;
   out.append_from(text, copied, text.text.size());
-  std::swap(text.text, out.text);
-  std::swap(text.spans, out.spans);
+  text.become(out);
 }
 
 // Runs f(in, out, offsets) and turns offsets into `in` back into spans of the original.
@@ -138,8 +140,7 @@ void map_bytes(NormalizedText& text, F&& f) {
     out.spans.reserve(offsets.size());
     for (const uint32_t offset : offsets) out.spans.push_back(text.spans[offset]);
   }
-  std::swap(text.text, out.text);
-  std::swap(text.spans, out.spans);
+  text.become(out);
 }
 
 std::unique_ptr<Normalizer> make_precompiled(const JsonValue& json) {

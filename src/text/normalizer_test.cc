@@ -183,5 +183,37 @@ TEST(Normalizer, SaysWhatItDoesNotKnow) {
   EXPECT_THROW(normal(R"({"lowercase":true})", "a"), Error);
 }
 
+TEST(Normalizer, GrowthEndsInAnError) {
+  const auto sequence = [](const std::string& rule, size_t count) {
+    std::string rules = rule;
+    for (size_t i = 1; i < count; ++i) rules += "," + rule;
+    return R"({"type":"Sequence","normalizers":[)" + rules + "]}";
+  };
+  const auto kind = [&](const std::string& json) {
+    const JsonDocument document = JsonDocument::parse(json, "test");
+    const auto normalizer = make_normalizer(JsonValue(document));
+    for (const bool tracking : {false, true}) {
+      NormalizedText text = tracked("some aaa");
+      text.tracking = tracking;
+      if (!tracking) text.spans.clear();
+      try {
+        normalizer->apply(text);
+        return ErrorKind::internal;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::bad_format);
+        EXPECT_NE(error.message().find("expected at most"), std::string::npos) << error.what();
+      }
+    }
+    return ErrorKind::bad_format;
+  };
+  EXPECT_EQ(kind(sequence(replacement("a", std::string(1000, 'a')), 5)), ErrorKind::bad_format);
+  EXPECT_EQ(kind(sequence(replacement("a", "aa"), 300)), ErrorKind::bad_format);
+  EXPECT_EQ(
+      kind(sequence(R"({"type":"Replace","pattern":{"Regex":"[sx]"},"content":"xxxxxxxx"})", 12)),
+      ErrorKind::bad_format);
+  EXPECT_EQ(normal(sequence(replacement("a", "aaaaaaaaaa"), 3), "ba"),
+            "b" + std::string(1000, 'a'));
+}
+
 }  // namespace
 }  // namespace akin::text

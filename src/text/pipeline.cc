@@ -121,6 +121,7 @@ void Pipeline::encode_general(std::string_view text, std::vector<int32_t>& ids) 
 // Cuts out the added tokens, normalizes what is between them, and pre-tokenizes it.
 void Pipeline::prepare(NormalizedText original, const std::vector<AddedTokens::Match>& matches,
                        SplitText& split) const {
+  const size_t most = most_normalized_bytes(original.text.size());
   if (matches.empty()) {
     const auto size = static_cast<uint32_t>(original.text.size());
     normalize_segment(std::move(original), 0, size, split);
@@ -131,6 +132,7 @@ void Pipeline::prepare(NormalizedText original, const std::vector<AddedTokens::M
       segment.tracking = original.tracking;
       segment.append_from(original, open, end);
       normalize_segment(std::move(segment), open, end, split);
+      check_growth(split.text.text.size(), most);
     };
     for (const auto& match : matches) {
       between(match.begin);
@@ -142,6 +144,7 @@ void Pipeline::prepare(NormalizedText original, const std::vector<AddedTokens::M
     }
     between(static_cast<uint32_t>(original.text.size()));
   }
+  split.text.limit = most;
   if (parts_.pre_tokenizer) parts_.pre_tokenizer->apply(split);
 }
 

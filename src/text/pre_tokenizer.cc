@@ -110,8 +110,7 @@ void rewrite_pieces(SplitText& split, F&& f) {
       f(text, pieces, piece);
     }
   }
-  std::swap(split.text.text, text.text);
-  std::swap(split.text.spans, text.spans);
+  split.text.become(text);
   std::swap(split.pieces, pieces);
   if (pieces.capacity() > 1U << 16) pieces = {};
 }

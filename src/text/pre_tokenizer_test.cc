@@ -99,6 +99,18 @@ TEST(PreTokenizer, ByteLevel) {
   EXPECT_EQ(split.text.source(split.pieces[1].begin, split.pieces[1].end), (Span{1, 3}));
 }
 
+TEST(PreTokenizer, GrowthEndsInAnError) {  // bytes beyond ASCII double with every step
+  std::string steps = R"({"type":"ByteLevel","add_prefix_space":false,"use_regex":false})";
+  const std::string step = steps;
+  for (int i = 1; i < 40; ++i) steps += "," + step;
+  try {
+    run(R"({"type":"Sequence","pretokenizers":[)" + steps + "]}", "é");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::bad_format);
+  }
+}
+
 TEST(PreTokenizer, LeavesAddedTokensAlone) {
   SplitText split;
   split.text.text = "a b[X]c d";

@@ -84,8 +84,7 @@ void CharacterReplacements::apply(NormalizedText& text) const {
   }
   if (copied == base) return;
   out.append_from(text, static_cast<size_t>(copied - base), text.text.size());
-  std::swap(text.text, out.text);
-  std::swap(text.spans, out.spans);
+  text.become(out);
 }
 
 }  // namespace akin::text

@@ -39,6 +39,8 @@ TEST_F(TokenizerFolder, VocabTxt) {
   EXPECT_EQ(ids("Ab 中中"), (Ids{2, 7, 6, 1, 3}));
   EXPECT_EQ(load()->max_length(), 512U);
   EXPECT_NE(load()->hash(), before);
+  put("tokenizer_config.json", R"({"model_max_length":1000000000000000019884624838656})");
+  EXPECT_EQ(load()->max_length(), 0U);
   put("tokenizer_config.json", R"({"model_max_length":1e30,"cls_token":{"content":"[PAD]"}})");
   EXPECT_EQ(load()->max_length(), 0U);
   EXPECT_EQ(ids("a"), (Ids{0, 5, 3}));

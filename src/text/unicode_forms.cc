@@ -97,8 +97,7 @@ void normalize_unicode(NormalizedText& text, UnicodeForm form) {
     for (uint32_t i = 0; i < n; ++i) run.add(parts[i], span);
   }
   run.flush();
-  std::swap(text.text, out.text);
-  std::swap(text.spans, out.spans);
+  text.become(out);
 }
 
 }  // namespace akin::text

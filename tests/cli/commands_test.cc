@@ -64,6 +64,10 @@ TEST(Similarity, PairsWithAndWithoutAHeader) {
 TEST(Similarity, NeedsSomethingToCompare) {
   EXPECT_EQ(run({"similarity", "--model", kModel}).code, 2);
   EXPECT_EQ(run({"similarity", "--model", kModel, "alone"}).code, 2);
+  const auto large = run(Invocation{.arguments = {"similarity", "--model", kModel, "--lines", "-"},
+                                    .input = std::string(10000, '\n')});
+  EXPECT_EQ(large.code, 2);
+  EXPECT_NE(large.err.find("more than "), std::string::npos) << large.err;
 }
 
 const std::string kDocuments =
@@ -102,6 +106,58 @@ TEST(Search, JsonVectorsAndCacheAgree) {
   const auto again = hits({"--cache"});
   EXPECT_EQ(again.first, computed.first);
   EXPECT_NE(again.second.find("cached"), std::string::npos) << again.second;
+}
+
+TEST(Search, VectorsOfEmptyRowsAreCounted) {
+  const TemporaryFolder folder;
+  const auto documents = folder.write("documents.txt", "\n" + kDocuments + "\n\nthe last one\n");
+  ASSERT_EQ(run({"embed", "--model", kModel, documents, "--out", folder.file("v.npy")}).code, 0);
+  const auto plain = run({"search", "--model", kModel, "--query", "edit photos", documents});
+  const auto read_back = run({"search", "--model", kModel, "--query", "edit photos", documents,
+                              "--vectors", folder.file("v.npy")});
+  EXPECT_EQ(read_back.code, 0) << read_back.err;
+  EXPECT_EQ(read_back.out, plain.out);
+}
+
+TEST(Search, ABadCacheIsAWarning) {
+  const TemporaryFolder folder;
+  const auto documents = folder.write("documents.txt", kDocuments);
+  const auto search = [&](const std::string& cache) {
+    return run(Invocation{.arguments = {"search", "--cache", "--model", kModel, "music", documents},
+                          .environment = {{"XDG_CACHE_HOME", cache}}});
+  };
+  const auto sound = search(folder.file("cache"));
+  ASSERT_EQ(sound.code, 0) << sound.err;
+  for (const auto& kept :
+       std::filesystem::directory_iterator(folder.path() / "cache" / "akin" / "vectors")) {
+    std::ofstream(kept.path()) << "damaged";
+  }
+  const auto damaged = search(folder.file("cache"));
+  EXPECT_EQ(damaged.code, 0) << damaged.err;
+  EXPECT_EQ(damaged.out, sound.out);
+  EXPECT_NE(damaged.err.find("embedding again"), std::string::npos) << damaged.err;
+  EXPECT_EQ(search(folder.file("cache")).err.find("warning"), std::string::npos);  // mended
+  const auto unwritable = search("/proc");
+  EXPECT_EQ(unwritable.code, 0) << unwritable.err;
+  EXPECT_EQ(unwritable.out, sound.out);
+  EXPECT_NE(unwritable.err.find("not kept"), std::string::npos) << unwritable.err;
+}
+
+TEST(Search, FilesOfFoldersAreNamedByTheirPaths) {
+  const TemporaryFolder folder;
+  folder.write("one/sub/a.txt", "a program that plays music");
+  folder.write("two/sub/a.txt", "a compiler for the C language");
+  const std::vector<std::string> arguments = {
+      "search", "--model", kModel, "--query", "music", folder.file("one"), folder.file("two/")};
+  const auto plain = run(arguments);
+  ASSERT_EQ(plain.code, 0) << plain.err;
+  EXPECT_NE(plain.out.find(folder.file("one/sub/a.txt") + "\t"), std::string::npos) << plain.out;
+  EXPECT_NE(plain.out.find(folder.file("two/sub/a.txt") + "\t"), std::string::npos) << plain.out;
+  auto as_json = arguments;
+  as_json.emplace_back("--json");
+  const auto hits = json::parse(run(as_json).out).at("hits");
+  EXPECT_EQ(hits[0].at("file"), folder.file("one/sub/a.txt"));
+  EXPECT_EQ(hits[1].at("file"), folder.file("two/sub/a.txt"));
 }
 
 TEST(Search, RefusesVectorsThatDoNotFit) {
@@ -149,6 +205,24 @@ TEST(Tokenize, OneCharacterATokenInTheChineseModel) {
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(json::parse(result.out).at("tokens"),
             (std::vector<std::string>{"图", "像", "a", "b", "c", "2"}));
+}
+
+TEST(Tokenize, ShowsIdsAndCountsInvalidText) {
+  const Invocation rows{.arguments = {"tokenize", "--json", "--model", kModel, "--file", "-",
+                                      "--input-format", "jsonl", "--id-field", "key"},
+                        .input = "{\"key\":\"k7\",\"text\":\"hello\"}\n"};
+  const auto result = run(rows);
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(json::parse(result.out).at("id"), "k7");
+  auto counted = rows;
+  counted.arguments.emplace_back("--count");
+  EXPECT_EQ(json::parse(run(counted).out).at("id"), "k7");
+  auto plain = rows;
+  plain.arguments.erase(plain.arguments.begin() + 1);
+  EXPECT_EQ(run(plain).code, 2);
+  const auto bad = run({"tokenize", "--model", kModel, "bad \xff bytes", "good"});
+  EXPECT_EQ(bad.code, 0);
+  EXPECT_NE(bad.err.find("1 texts with invalid UTF-8"), std::string::npos) << bad.err;
 }
 
 TEST(Info, TellsTheFacts) {
@@ -200,6 +274,40 @@ TEST(Doctor, NamesWhatIsWrongWithAFolder) {
   EXPECT_NE(half.out.find("tokenizer.json"), std::string::npos) << half.out;
 }
 
+TEST(Doctor, LooksForTheFilesItSpeaksOf) {
+  const TemporaryFolder folder;
+  std::filesystem::copy(kModel, folder.path() / "a");
+  std::filesystem::copy(kModel, folder.path() / "b");
+  std::filesystem::remove(folder.path() / "a" / "model.safetensors");
+  std::filesystem::remove(folder.path() / "b" / "tokenizer.json");
+  const auto plain = run({"doctor", folder.file("a"), folder.file("b")});
+  EXPECT_EQ(plain.code, 1);
+  const size_t second = plain.out.find(folder.file("b") + "\n");
+  EXPECT_EQ(plain.out.find(folder.file("a") + "\n"), 0U) << plain.out;
+  ASSERT_NE(second, std::string::npos) << plain.out;
+  EXPECT_LT(plain.out.find("fail  files     no weights"), second) << plain.out;
+  EXPECT_GT(plain.out.find("fail  files     no tokenizer"), second) << plain.out;
+  const auto lines = run({"doctor", "--json", folder.file("a")});
+  EXPECT_EQ(json::parse(lines.out.substr(0, lines.out.find('\n'))).at("model"), folder.file("a"));
+}
+
+TEST(Bench, RefusesToMeasureNothing) {
+  const TemporaryFolder folder;
+  const auto texts = folder.write("texts.txt", kDocuments);
+  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
+           {"--repeat", "0"}, {"--seconds", "0"}, {"--seconds", "-1"}, {"--dump", texts}}) {
+    std::vector<std::string> arguments = {"bench", "--model", kModel, "--texts", texts};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto result = run(arguments);
+    EXPECT_EQ(result.code, 2) << result.err;
+    EXPECT_NE(result.err.find(more[0]), std::string::npos) << result.err;
+  }
+  EXPECT_EQ(read(texts), kDocuments);
+  const auto all = run({"bench", "--json", "--model", kModel, "--texts", texts, "--repeat", "1"});
+  ASSERT_EQ(all.code, 0) << all.err;
+  EXPECT_GT(json::parse(all.out).at("threads").get<int>(), 0);
+}
+
 TEST(Bench, PrintsOneJsonLine) {
   const TemporaryFolder folder;
   const auto texts = folder.write("texts.txt", kDocuments);
@@ -242,6 +350,19 @@ TEST(Help, EveryVerbHasHelpAManEntryAndCompletion) {
   EXPECT_EQ(run({"--version"}).code, 0);
   EXPECT_EQ(run({"--help"}).code, 0);
   EXPECT_EQ(run(std::vector<std::string>{}).code, 0);
+}
+
+TEST(Help, ExamplesOfTheEnvironmentAreFlagsOfTheVerb) {
+  std::istringstream verbs(run({"help", "--list"}).out);
+  for (std::string verb; std::getline(verbs, verb);) {
+    const auto help = run({verb, "--help"}).out;
+    const std::string words = "environment: ";
+    const size_t at = help.find(words);
+    if (at == std::string::npos) continue;  // a verb without values
+    const std::string flag =
+        help.substr(at + words.size(), help.find(' ', at + words.size()) - at - words.size());
+    EXPECT_NE(help.find("\n  " + flag + " "), std::string::npos) << verb << ": " << flag;
+  }
 }
 
 TEST(Completion, BashScriptCompletes) {

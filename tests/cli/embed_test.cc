@@ -221,7 +221,7 @@ TEST(Embed, WrongUsageNamesWhatIsWrong) {
       {{"embed", "--model", kModel, "--text", "x", "--task", "retrieval"}, 1, "task"},
       {{"embed", "--model", kModel, "--text", "x", "--out", folder.file("v.parquet")}, 2, ".npy"},
       {{"embed", "--model", kModel, "--text", "x", "--out", folder.file("no/such/v.npy")},
-       1,
+       2,
        "no/such"},
       {{"embed", "--model", kModel, folder.file("missing.txt")}, 1, "missing.txt"},
       {{"embed", "--model", folder.file("nowhere"), "--text", "x"}, 1, "nowhere"},
@@ -235,6 +235,97 @@ TEST(Embed, WrongUsageNamesWhatIsWrong) {
     EXPECT_NE(result.err.find(c.words), std::string::npos) << c.words << " in: " << result.err;
     EXPECT_EQ(result.out, "");
   }
+}
+
+TEST(Embed, RefusesWhatItWouldNotDo) {
+  const TemporaryFolder folder;
+  const auto texts = folder.write("texts.txt", "one\ntwo\n");
+  std::filesystem::create_symlink(texts, folder.path() / "link.jsonl");
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string words;
+  };
+  const std::vector<Case> cases = {
+      {{"--tokens", "--out", folder.file("v.npy")}, "--tokens: is JSONL"},
+      {{"--tokens", "--format", "raw"}, "--tokens: is JSONL"},
+      {{"--tokens", "--dims", "8"}, "--dims"},
+      {{"--tokens", "--output-dtype", "int8"}, "--output-dtype"},
+      {{"--tokens", "--late-chunking"}, "two outputs"},
+      {{"--with-text", "--out", folder.file("v.npy")}, "--with-text: cannot be held"},
+      {{"--id-field", "id", "--out", folder.file("v.f32")}, "--id-field: cannot be held"},
+      {{"--late-chunking", "--out", folder.file("v.npy")}, "names its chunks"},
+      {{"--chunk-tokens", "8"}, "is for --late-chunking"},
+      {{"--format", "jsonl", "--out", folder.file("v.npy")}, "contradicts the ending"},
+      {{"--output-dtype", "int8", "--out", folder.file("v.f16")}, "contradicts the ending"},
+      {{"--prompt", "a", "--prompt-name", "b"}, "two prompts"},
+      {{"--out", texts, "--format", "npy"}, "is an input, too"},
+      {{"--out", folder.file("link.jsonl")}, "is an input, too"},
+  };
+  for (const auto& c : cases) {
+    std::vector<std::string> arguments = {"embed", "--model", kModel, texts};
+    arguments.insert(arguments.end(), c.arguments.begin(), c.arguments.end());
+    const auto result = run(arguments);
+    EXPECT_EQ(result.code, 2) << result.err;
+    EXPECT_NE(result.err.find(c.words), std::string::npos) << c.words << " in: " << result.err;
+  }
+  EXPECT_EQ(read(texts), "one\ntwo\n");
+  EXPECT_EQ(folder.names(), (std::vector<std::string>{"link.jsonl", "texts.txt"}));
+}
+
+TEST(Embed, AFolderSaysWhatItLeavesOut) {
+  const TemporaryFolder folder;
+  folder.write("docs/rows.jsonl", "{}\n");
+  const auto none = run({"embed", "--model", kModel, folder.file("docs")});
+  EXPECT_EQ(none.code, 1);
+  EXPECT_NE(none.err.find("no .txt and no .md file"), std::string::npos) << none.err;
+  folder.write("docs/a.txt", "a text");
+  const auto one = run({"embed", "--model", kModel, folder.file("docs")});
+  EXPECT_EQ(one.code, 0) << one.err;
+  EXPECT_EQ(json_lines(one.out).size(), 1U);
+  EXPECT_NE(one.err.find("files left out: 1"), std::string::npos) << one.err;
+}
+
+TEST(Embed, WordsBehindTwoDashesAreFiles) {
+  const TemporaryFolder folder;
+  folder.write("--json", "first\n");
+  folder.write("b.txt", "second\n");
+  const std::string command = std::string("cd ") + folder.path().string() + "; " + AKIN_PROGRAM +
+                              " embed --quiet --model $OLDPWD/" + kModel +
+                              " b.txt --with-text -- --json > out";
+  ASSERT_EQ(std::system(("bash -c '" + command + "'").c_str()), 0);
+  const auto rows = json_lines(read(folder.file("out")));
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].at("text"), "second");
+  EXPECT_EQ(rows[1].at("text"), "first");
+  const auto texts = run({"similarity", "--model", kModel, "--", "-x", "--quiet"});
+  EXPECT_EQ(texts.code, 0) << texts.err;
+  EXPECT_EQ(run({"help", "embed", "--", "search"}).code, 2);
+}
+
+TEST(Embed, AHangUpEndsItLikeAnInterrupt) {
+  Invocation waiting{.arguments = {"embed", "--model", kModel, "-"}};
+  for (int i = 0; i < 400000; ++i)
+    waiting.input += "some text that takes a little while to embed\n";
+  waiting.while_running = [](int process) {
+    std::thread([process] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(150));
+      ::kill(process, SIGHUP);
+    }).detach();
+  };
+  const auto result = run(waiting);
+  if (result.code == 0)
+    GTEST_SKIP() << "skipped: the machine embedded everything before the signal";
+  EXPECT_EQ(result.code, 130) << result.err;
+}
+
+TEST(Embed, AFileOverTheLimitIsAnError) {
+  const TemporaryFolder folder;
+  const std::string command = std::string("ulimit -f 1; ") + AKIN_PROGRAM + " embed --model " +
+                              kModel + " README.md --out " + folder.file("v.npy") + " 2> " +
+                              folder.file("err");
+  EXPECT_EQ(WEXITSTATUS(std::system(("bash -c '" + command + "'").c_str())), 1);
+  EXPECT_NE(read(folder.file("err")).find("File too large"), std::string::npos);
+  EXPECT_EQ(folder.names(), (std::vector<std::string>{"err"}));
 }
 
 TEST(Embed, ErrorsAreJsonOnRequest) {

@@ -242,7 +242,7 @@ std::vector<Broken> broken_columns() {
   return {
       {"Pairs",
        {{"sts/test.jsonl", R"({"s1":"a","sentence2":"b","score":1})"}},
-       {"sts/test.jsonl:1", "no column named \"sentence1\"", "\"s1\"", "Name one of these"}},
+       {"sts/test.jsonl:1", "no column named \"sentence1\"", "\"s1\"", "Say which of these it is"}},
       {"Pairs",
        {{"sts/test.jsonl", good + R"({"sentence1":"a","score":0})"}},
        {"sts/test.jsonl:2", "\"sentence2\"", "Repair the row"}},
@@ -251,10 +251,10 @@ std::vector<Broken> broken_columns() {
        {"sts/test.jsonl:2", "\"score\"", "\"high\"", "Repair the row"}},
       {"Pairs",
        {{"sts/test.jsonl", "-"}, {"sts/test.csv", "sentence1,text,score\na,b,1\n"}},
-       {"sts/test.csv:1", "no column named \"sentence2\"", "\"text\"", "Name one of these"}},
+       {"sts/test.csv:1", "no column named \"sentence2\"", "\"text\"", "Say which of these it is"}},
       {"Search",
        {{"search/qrels/test.tsv", "query-id\tscore\nq0\t1\n"}},
-       {"test.tsv:1", "\"corpus-id\"", "Name one of these"}},
+       {"test.tsv:1", "\"corpus-id\"", "Say which of these it is"}},
   };
 }
 

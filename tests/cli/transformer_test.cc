@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "run_program.h"
+#include "store/safetensors.h"
 #include "store/vectors_file.h"
 #include "tiny_bert.h"
 
@@ -66,6 +67,94 @@ TEST(Transformer, TokenVectorsCoverTheText) {
   EXPECT_EQ(line.at("vectors")[0].size(), kTinyHidden);
 }
 
+TEST(Transformer, LayersThatNobodyReadsAreCalledOut) {
+  const TemporaryFolder folder;
+  const auto model = write_tiny_bert(folder, "model");
+  const std::string sound = run({"doctor", model}).out;
+  EXPECT_EQ(sound.find("does not use"), std::string::npos) << sound;
+  const std::filesystem::path file = std::filesystem::path(model) / "model.safetensors";
+  const auto files = store::TensorFiles::open_safetensors(file);
+  auto tensors = files.tensors();
+  tensors["embeddings.position_ids"] = tensors.at("embeddings.LayerNorm.weight");
+  tensors["cls.predictions.bias"] = tensors.at("embeddings.LayerNorm.weight");
+  tensors["pooler.dense.bias"] = tensors.at("embeddings.LayerNorm.weight");
+  store::write_safetensors(file, tensors);
+  EXPECT_EQ(run({"doctor", model}).out, sound);
+  tensors["extra.weight"] = tensors.at("embeddings.LayerNorm.weight");
+  store::write_safetensors(file, tensors);
+  const auto extra = run({"doctor", model});
+  EXPECT_NE(extra.out.find("does not use: 1, such as \"extra.weight\""), std::string::npos)
+      << extra.out;
+  const std::vector<std::string> embed = {"embed", "--model", model, "--as",
+                                          "query", "--text",  "a"};
+  EXPECT_EQ(run(embed).err.find("warning"), std::string::npos);
+  tensors["encoder.layer.1.output.dense.bias"] = tensors.at("encoder.layer.0.output.dense.bias");
+  store::write_safetensors(file, tensors);
+  const auto warned = run(embed);
+  EXPECT_EQ(warned.code, 0);
+  EXPECT_NE(warned.err.find("holds 2 layers, config.json says 1"), std::string::npos) << warned.err;
+  const auto doctor = run({"doctor", model});
+  EXPECT_NE(doctor.out.find("does not use: 2"), std::string::npos) << doctor.out;
+}
+
+TEST(Transformer, PoolingWordsOfTheHelpWork) {
+  const TemporaryFolder folder;
+  const auto model = write_tiny_bert(folder, "model");
+  std::filesystem::remove(folder.path() / "model" / "modules.json");
+  for (const char* word : {"weighted_mean", "last_token", "mean_sqrt_len", "lasttoken"}) {
+    const auto result = run({"embed", "--model", model, "--pooling", word, "--text", "a b"});
+    EXPECT_EQ(result.code, 0) << word << ": " << result.err;
+  }
+}
+
+TEST(Transformer, QuantizeReplacesAModelAndNothingElse) {
+  const TemporaryFolder folder;
+  const auto model = write_tiny_bert(folder, "model");
+  const auto quantize = [&](const std::string& out, bool force) {
+    std::vector<std::string> arguments = {"quantize", "--model", model, "--out", out};
+    if (force) arguments.emplace_back("--force");
+    return run(arguments);
+  };
+  const std::string out = folder.file("int8");
+  std::filesystem::create_directories(out);
+  auto result = quantize(out + "/", false);  // empty
+  EXPECT_EQ(result.code, 0) << result.err;
+  const std::string first = read(out + "/model.safetensors");
+  EXPECT_EQ(quantize(out, false).code, 2);  // not empty
+  folder.write("int8/model.safetensors", "damaged");
+  result = quantize(out, true);
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(read(out + "/model.safetensors"), first);
+
+  const auto refused = [&](const std::string& to, const char* words) {
+    result = quantize(to, true);
+    EXPECT_EQ(result.code, 2) << result.err;
+    EXPECT_NE(result.err.find(words), std::string::npos) << words << " in: " << result.err;
+  };
+  folder.write("int8/notes/mine.txt", "x");
+  refused(out, "notes/mine.txt");
+  EXPECT_EQ(read(out + "/notes/mine.txt"), "x");
+  folder.write("other/file.txt", "x");
+  refused(folder.file("other"), "not a model folder");
+  refused(folder.file("other/file.txt"), "is a file");
+  refused(model, "the model's own folder");
+  refused(model + "/int8", "lie in one another");
+  refused(folder.path().string(), "lie in one another");
+  EXPECT_EQ(folder.names(), (std::vector<std::string>{"int8", "model", "other"}));
+}
+
+TEST(Transformer, QuantizeSaysWhyItCannotWrite) {
+  const TemporaryFolder folder;
+  const auto model = write_tiny_bert(folder, "model");
+  folder.write("model/long.txt", std::string(100000, 'x'));
+  const std::string command = std::string("ulimit -f 16; ") + AKIN_PROGRAM + " quantize --model " +
+                              model + " --out " + folder.file("int8") + " 2> " + folder.file("err");
+  EXPECT_EQ(WEXITSTATUS(std::system(("bash -c '" + command + "'").c_str())), 1);
+  EXPECT_NE(read(folder.file("err")).find("File too large"), std::string::npos)
+      << read(folder.file("err"));
+  EXPECT_EQ(folder.names(), (std::vector<std::string>{"err", "model"}));
+}
+
 TEST(Transformer, QuantizedFolderGivesTheInt8Vectors) {
   const TemporaryFolder folder;
   const auto model = write_tiny_bert(folder, "model");
@@ -77,9 +166,6 @@ TEST(Transformer, QuantizedFolderGivesTheInt8Vectors) {
   const auto made = run({"quantize", "--model", model, "--out", folder.file("int8")});
   ASSERT_EQ(made.code, 0) << made.err;
   EXPECT_TRUE(std::filesystem::exists(folder.file("int8") + "/akin_quantize.config.json"));
-  EXPECT_EQ(run({"quantize", "--model", model, "--out", folder.file("int8")}).code,
-            2);                                                                       // not empty
-  EXPECT_EQ(run({"quantize", "--model", model, "--out", model, "--force"}).code, 2);  // itself
   const auto embed = [&](const std::string& from, const char* type, const char* out) {
     const auto result = run({"embed", "--model", from, "--dtype", type, "--as", "document", texts,
                              "--out", folder.file(out)});

@@ -410,7 +410,12 @@ TEST(HubFetch, CopiesWhereLinksAreNotWanted) {
 TEST(HubFetch, DryRunLoadsNothing) {
   FakeHub hub;
   hub.options.dry_run = true;
-  EXPECT_GE(hub.fetch().files.size(), 5U);
+  const FetchReport report = hub.fetch();
+  EXPECT_GE(report.files.size(), 5U);
+  ASSERT_EQ(report.sizes.size(), report.files.size());
+  for (size_t i = 0; i < report.files.size(); ++i) {
+    EXPECT_EQ(report.sizes[i], static_cast<int64_t>(hub.files.at(report.files[i]).size()));
+  }
   EXPECT_FALSE(fs::exists(hub.repo()));
   EXPECT_EQ(error_of([&] { fetch_repo("../x", hub.env); }).kind(), ErrorKind::usage);
 }

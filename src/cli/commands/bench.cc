@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/threads.h"
 #include "cli/command.h"
 #include "cli/load.h"
 #include "cli/terminal.h"
@@ -31,6 +32,7 @@ struct BenchOptions {
   ModelOptions model;
   EncodeFlags encode;
   InputOptions input;
+  BenchOptions() { encode.truncate = Truncate::right; }
   template <typename Visitor>
   void fields(Visitor& v) {
     v("texts=FILE", texts, "texts to embed, one a row");
@@ -47,11 +49,9 @@ struct BenchOptions {
 
 constexpr CommandInfo kInfo = {
     "bench", "throughput and latency of a model on a text file",
-    "Measures the whole way from text to vector. Prints one line: tokens and texts a second, p50 "
-    "and p99 in milliseconds of "
-    "one call, peak memory, time to load and time from the start of loading to the first vector. "
-    "Texts over the model's "
-    "limit are cut on the right.",
+    "Measures the whole way from text to vector. Prints a table, or with --json one line: tokens "
+    "and texts a second, p50 and p99 in milliseconds of one call, peak memory, time to load and "
+    "time from the start of loading to the first vector.",
     "akin bench --model ./all-MiniLM-L6-v2 --texts sentences.txt --threads 1\n"
     "akin bench --model ./bge-base-en --texts queries.txt --mode query --dtype int8 --json"};
 
@@ -90,7 +90,7 @@ Figures run_bulk(std::span<const std::string_view> texts, const BenchOptions& op
   encode.progress = [&](const Progress& step) { context.progress(step); };
   encoder.encode(texts.first(std::min<size_t>(texts.size(), 256)), encode,
                  vectors.view().row_range(0, std::min<size_t>(texts.size(), 256)));
-  for (size_t r = 0; r < std::max<size_t>(1, options.repeat); ++r) {
+  for (size_t r = 0; r < options.repeat; ++r) {
     check_interrupted();
     const Stopwatch watch;
     const auto report = encoder.encode(texts, encode, vectors.view());
@@ -148,10 +148,16 @@ double round_to(double value, int digits) {
 }
 
 int run(BenchOptions& options, Context& context) {
-  if (!options.dump.empty()) check_output("--dump", options.dump);
+  if (options.repeat == 0)
+    throw_error(ErrorKind::usage, "--repeat", "0 measures nothing; 1 or more");
+  if (options.seconds <= 0)
+    throw_error(ErrorKind::usage, "--seconds", "{} measures nothing; more than 0", options.seconds);
+  if (!options.dump.empty()) {
+    check_output("--dump", options.dump);
+    check_no_input("--dump", options.dump, options.texts);
+  }
   const auto strings = read_texts(options, context);
   const std::vector<std::string_view> texts(strings.begin(), strings.end());
-  if (options.encode.truncate == Truncate::error) options.encode.truncate = Truncate::right;
   const Stopwatch start;
   const auto encoder = load_encoder(options.model);
   const double load_ms = start.seconds() * 1e3;
@@ -169,7 +175,7 @@ int run(BenchOptions& options, Context& context) {
       {"version", AKIN_VERSION},
       {"precision", precision_name(encoder->info().precision)},
       {"model", encoder->info().name},
-      {"threads", options.model.threads},
+      {"threads", options.model.threads == 0 ? usable_cpus() : options.model.threads},
       {"mode", choices(options.mode)[static_cast<size_t>(options.mode)]},
       {"tokens_per_s", round_to(static_cast<double>(f.tokens) / seconds, 1)},
       {"sentences_per_s", round_to(static_cast<double>(f.texts) / seconds, 2)},

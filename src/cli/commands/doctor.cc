@@ -26,18 +26,19 @@ struct DoctorOptions {
 
 constexpr CommandInfo kInfo = {
     "doctor", "check a model folder: files, weights, tokenizer, pooling, vectors on record",
-    "Prints one line a check: ok, warn or fail, what was found and what to do. Exit code 1 when "
-    "anything fails.",
+    "Prints one line a check: ok, warn or fail, what was found and what to do; of several models, "
+    "each under its name. Exit code 1 when anything fails.",
     "akin doctor ./bge-small-en\nakin doctor static-en-64 --json\nakin doctor ./my-model "
     "--write-probe"};
 
-void print(const Findings& findings, Context& context) {
+void print(const std::string& model, const Findings& findings, Context& context) {
   static constexpr std::string_view kWords[] = {"ok", "warn", "fail"};
   static constexpr std::string_view kColors[] = {"\x1b[32m", "\x1b[33m", "\x1b[31m"};
   for (const auto& finding : findings) {
     const auto at = static_cast<size_t>(finding.verdict);
     if (context.json()) {
-      context.print_json({{"verdict", kWords[at]},
+      context.print_json({{"model", model},
+                          {"verdict", kWords[at]},
                           {"check", finding.check},
                           {"message", finding.message},
                           {"fix", finding.fix}});
@@ -64,7 +65,7 @@ bool examine(const std::string& name, const DoctorOptions& options, Context& con
   bool sound = true;
   const auto show = [&](const Findings& findings) {
     sound = sound && !any_failed(findings);
-    print(findings, context);
+    print(name, findings, context);
   };
   ModelOptions load = options.model;
   load.model = name;
@@ -73,6 +74,7 @@ bool examine(const std::string& name, const DoctorOptions& options, Context& con
   try {
     auto model = load_model(load);
     show(check_weights(model));
+    show(check_unused(folder, model));
     show(check_tokenizer(model));
     show(check_settings(model));
     const auto tokenizer = load_model(load).tokenizer;  // the encoder keeps the other one
@@ -100,7 +102,10 @@ int run(DoctorOptions& options, Context& context) {
   auto models = options.models;
   if (models.empty()) models.push_back(options.model.model);
   bool sound = true;
-  for (const auto& name : models) sound = examine(name, options, context) && sound;
+  for (const auto& name : models) {
+    if (models.size() > 1 && !context.json()) context.print("{}\n", printable(name));
+    sound = examine(name, options, context) && sound;
+  }
   return sound ? 0 : 1;
 }
 

@@ -36,7 +36,7 @@ struct EmbedOptions {
   bool with_text = false;
   bool tokens = false;
   bool late_chunking = false;
-  size_t chunk_tokens = 256;
+  std::optional<size_t> chunk_tokens;
   Side as = Side::none;
   ModelOptions model;
   EncodeFlags encode;
@@ -46,7 +46,8 @@ struct EmbedOptions {
   template <typename Visitor>
   void fields(Visitor& v) {
     v("+inputs=FILE", inputs,
-      "text files, JSONL, TSV or CSV, also .gz and .zst, folders, or - for stdin");
+      "text files, JSONL, TSV or CSV, also .gz and .zst; folders, in which each .txt and .md file "
+      "is one text and no other file is read; or - for stdin");
     v("text=TEXT...", text, "a literal text, instead of files");
     v("out=FILE", out,
       "where vectors go; the name says the form: .npy, .jsonl, .f32, .f16, .i8, .bin; - is JSONL "
@@ -55,12 +56,14 @@ struct EmbedOptions {
     v("output-dtype=TYPE", output_dtype,
       "numbers of the output: int8 is round(127 x), binary is one sign bit a dimension");
     v("with-text", with_text, "JSONL output: the text, too");
-    v("tokens", tokens, "one vector per token with its byte range, as JSONL");
+    v("tokens", tokens,
+      "one vector per token with its byte range, as JSONL: all numbers of it, in f32, not scaled");
     v("late-chunking", late_chunking,
-      "one vector per chunk of each text, all of which the model has read: its id is that of the "
-      "text (or its row) and the chunk's bytes, id:BEGIN-END");
+      "one vector per chunk of each text, all of which the model has read, as JSONL: its id is "
+      "that "
+      "of the text (or its row) and the chunk's bytes, id:BEGIN-END");
     v("chunk-tokens=N", chunk_tokens,
-      "late chunking: longest chunk; it ends with a sentence where one does");
+      "late chunking: longest chunk; it ends with a sentence where one does; 256 unless told");
     v("as=SIDE", as,
       "which side of a search the texts are: picks the model's own prompt and adapter");
     model.fields(v);
@@ -88,6 +91,7 @@ constexpr CommandInfo kInfo = {
     "zcat lines.gz | akin embed --model ./m3e-base --dtype int8 --out lines.f16 -",
 };
 
+constexpr size_t kChunkTokens = 256;
 constexpr size_t kBlockBytes = size_t{32} << 20;  // of text, besides --block
 
 struct Block {
@@ -120,44 +124,93 @@ Block read_block(InputReader& reader, size_t limit) {
   return block;
 }
 
-store::VectorWriterOptions writer_options(const EmbedOptions& options) {
-  struct Known {
-    std::string_view ending;
-    store::VectorFormat format;
-    OutType type;
-  };
+// What the ending of a file's name says of its form.
+struct KnownEnding {
+  std::string_view ending;
+  store::VectorFormat format;
+  OutType type;
+};
+
+const KnownEnding* known_ending(const std::string& out) {
   using store::VectorFormat;
-  static constexpr Known kKnown[] = {
+  static constexpr KnownEnding kKnown[] = {
       {".npy", VectorFormat::npy, OutType::f32}, {".jsonl", VectorFormat::jsonl, OutType::f32},
       {".f32", VectorFormat::raw, OutType::f32}, {".f16", VectorFormat::raw, OutType::f16},
       {".i8", VectorFormat::raw, OutType::int8}, {".bin", VectorFormat::raw, OutType::binary},
   };
-  store::VectorWriterOptions out;
-  OutType type = options.output_dtype;
+  const auto ending = std::filesystem::path(out).extension().string();
+  const auto* known = std::find_if(std::begin(kKnown), std::end(kKnown),
+                                   [&](const KnownEnding& k) { return k.ending == ending; });
+  return known == std::end(kKnown) ? nullptr : known;
+}
+
+store::VectorFormat output_format(const EmbedOptions& options, const KnownEnding* known) {
+  using store::VectorFormat;
   if (options.format != OutFormat::automatic) {
     static constexpr VectorFormat kFormats[] = {VectorFormat::npy, VectorFormat::npy,
                                                 VectorFormat::jsonl, VectorFormat::raw};
-    out.format = kFormats[static_cast<size_t>(options.format)];
-  } else if (options.out == "-") {
-    out.format = VectorFormat::jsonl;
-  } else {
-    const auto ending = std::filesystem::path(options.out).extension().string();
-    const auto* known = std::find_if(std::begin(kKnown), std::end(kKnown),
-                                     [&](const Known& k) { return k.ending == ending; });
-    if (known == std::end(kKnown)) {
-      throw_error(ErrorKind::usage, "--out",
-                  "{} does not say its form; end it in .npy, .jsonl, .f32, .f16, .i8 or .bin, or "
-                  "add --format",
-                  quote(options.out));
+    const VectorFormat format = kFormats[static_cast<size_t>(options.format)];
+    if (known != nullptr && known->format != format) {
+      throw_error(ErrorKind::usage, "--format", "{} contradicts the ending of --out {}; drop one",
+                  choices(options.format)[static_cast<size_t>(options.format)], quote(options.out));
     }
-    out.format = known->format;
-    if (type == OutType::automatic) type = known->type;
+    return format;
+  }
+  if (options.out == "-") return VectorFormat::jsonl;
+  if (known == nullptr) {
+    throw_error(ErrorKind::usage, "--out",
+                "{} does not say its form; end it in .npy, .jsonl, .f32, .f16, .i8 or .bin, or "
+                "add --format",
+                quote(options.out));
+  }
+  return known->format;
+}
+
+store::VectorWriterOptions writer_options(const EmbedOptions& options) {
+  const KnownEnding* known = known_ending(options.out);
+  store::VectorWriterOptions out;
+  out.format = output_format(options, known);
+  OutType type = options.output_dtype;
+  if (known != nullptr && known->format == store::VectorFormat::raw) {
+    if (type != OutType::automatic && type != known->type) {
+      throw_error(ErrorKind::usage, "--output-dtype",
+                  "{} contradicts the ending of --out {}; drop one",
+                  choices(type)[static_cast<size_t>(type)], quote(options.out));
+    }
+    type = known->type;
   }
   out.dtype = type == OutType::automatic
                   ? store::VectorDType::f32
                   : static_cast<store::VectorDType>(static_cast<int>(type) - 1);
   out.with_text = options.with_text;
   return out;
+}
+
+// Flags that would do nothing are refused, so that nobody relies on them.
+void check_flags(const EmbedOptions& options, const store::VectorWriterOptions& form) {
+  const auto refuse = [](const char* flag, std::string_view why) {
+    throw_error(ErrorKind::usage, flag, "{}", why);
+  };
+  if (options.chunk_tokens && !options.late_chunking)
+    refuse("--chunk-tokens", "is for --late-chunking; add it, or drop this flag");
+  if (form.format != store::VectorFormat::jsonl) {
+    constexpr std::string_view kOnlyNumbers =
+        "cannot be held by .npy and raw outputs, which are numbers only; write .jsonl";
+    if (options.with_text) refuse("--with-text", kOnlyNumbers);
+    if (!options.input.id_field.empty()) refuse("--id-field", kOnlyNumbers);
+    if (options.tokens)
+      refuse("--tokens", "is JSONL, as texts differ in their number of tokens; write .jsonl");
+    if (options.late_chunking) {
+      refuse("--late-chunking",
+             "names its chunks, which .npy and raw outputs cannot hold; write .jsonl");
+    }
+  }
+  if (!options.tokens) return;
+  if (options.late_chunking) refuse("--late-chunking", "and --tokens are two outputs; give one");
+  if (options.encode.dims != 0)
+    refuse("--dims", "is of vectors of texts; --tokens writes all numbers of a token's");
+  if (options.output_dtype != OutType::automatic && options.output_dtype != OutType::f32)
+    refuse("--output-dtype", "is of vectors of texts; --tokens writes f32");
 }
 
 struct Totals {
@@ -318,10 +371,7 @@ Totals embed_tokens(const EmbedOptions& options, Encoder& encoder, const EncodeO
 }
 
 // Late chunking is about means of token vectors, as they leave the transformer.
-void check_late_chunking(const EmbedOptions& options, const EncoderInfo& info) {
-  if (options.tokens) {
-    throw_error(ErrorKind::usage, "--late-chunking", "and --tokens are two outputs; give one");
-  }
+void check_late_chunking(const EncoderInfo& info) {
   if (info.pooling != "mean") {
     throw_error(ErrorKind::unsupported, "--late-chunking",
                 "the model pools by {}; a chunk's vector is the mean of its tokens, so only models "
@@ -350,7 +400,7 @@ Totals embed_chunks(const EmbedOptions& options, Encoder& encoder, const EncodeO
                     "the model has a Dense layer behind its pooling, so its vectors are not means "
                     "of token vectors");
       }
-      const auto chunks = chunk_tokens(text, tokens, options.chunk_tokens);
+      const auto chunks = chunk_tokens(text, tokens, options.chunk_tokens.value_or(kChunkTokens));
       Mat<float> vectors(chunks.size(), dims);
       pool_chunks(tokens, chunks, encode.normalize, vectors.view());
       const std::string id = block.ids[i].empty() ? std::to_string(totals.documents) : block.ids[i];
@@ -376,12 +426,14 @@ Totals embed_chunks(const EmbedOptions& options, Encoder& encoder, const EncodeO
 
 int run(EmbedOptions& options, Context& context) {
   const auto form = writer_options(options);
+  check_flags(options, form);
   check_output("--out", options.out);
+  check_no_input("--out", options.out, options.inputs);
   Source source(options, context);
   const auto encoder = load_encoder(options.model);
   const auto& info = encoder->info();
   auto encode = encode_options(options.encode, options.as, info, context);
-  if (options.late_chunking) check_late_chunking(options, info);
+  if (options.late_chunking) check_late_chunking(info);
   if (options.dry_run) {
     auto record = context.record();
     record.update(facts(*encoder, encode, {}, 0));

@@ -27,7 +27,7 @@ struct FetchCommandOptions {
     v("benchmark=NAME", benchmark,
       "the datasets of a benchmark's tasks: \"MTEB(eng, v1)\", \"MTEB(eng, v2)\" or \"MTEB(cmn, "
       "v1)\"");
-    v("dry-run", dry_run, "list the files and their size, download nothing");
+    v("dry-run", dry_run, "list the size in bytes and the name of each file, download nothing");
   }
 };
 
@@ -80,20 +80,44 @@ std::vector<Wanted> wanted(const FetchCommandOptions& options) {
 
 void print(const std::string& name, const store::FetchReport& report,
            const store::FetchOptions& fetch, Context& context) {
+  nlohmann::ordered_json sizes = nlohmann::ordered_json::array();  // null where the hub is silent
+  for (const int64_t size : report.sizes) {
+    if (size < 0) {
+      sizes.push_back(nullptr);
+    } else {
+      sizes.push_back(size);
+    }
+  }
   if (context.json()) {
     context.print_json({{fetch.kind == store::RepoKind::model ? "model" : "dataset", name},
                         {"folder", report.folder.string()},
                         {"commit", report.commit},
                         {"files", report.files},
+                        {"sizes", sizes},
                         {"reused", report.reused},
                         {"bytes_downloaded", report.bytes_downloaded},
                         {"bytes_total", report.bytes_total}});
   } else if (fetch.dry_run) {
-    for (const auto& file : report.files) context.print("{}\n", printable(file));
+    for (size_t i = 0; i < report.files.size(); ++i) {
+      const int64_t size = report.sizes[i];
+      context.print("{}\t{}\n", size < 0 ? "?" : std::to_string(size), printable(report.files[i]));
+    }
   } else {
     context.print("{}\n", report.folder.string());
   }
   context.flush();
+}
+
+store::FetchReport fetch_one(const std::string& name, const store::HubEnv& env,
+                             const store::FetchOptions& options) {
+  try {
+    return store::fetch_repo(name, env, options);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::interrupted) throw;
+    throw Error(
+        ErrorKind::interrupted,
+        "interrupted; what was downloaded is kept, and the same command goes on from there");
+  }
 }
 
 int run(FetchCommandOptions& options, Context& context) {
@@ -110,7 +134,7 @@ int run(FetchCommandOptions& options, Context& context) {
     fetch.dry_run = options.dry_run;
     fetch.progress = [&](const Progress& progress) { context.progress(progress); };
     const Stopwatch watch;
-    const auto report = store::fetch_repo(name, env, fetch);
+    const auto report = fetch_one(name, env, fetch);
     context.end_progress();
     print(name, report, fetch, context);
     if (options.dry_run) {

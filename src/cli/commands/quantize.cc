@@ -25,17 +25,19 @@ struct QuantizeOptions {
     v("model=MODEL", model,
       "model folder, name of a model that akin ships, or ORG/NAME[@REVISION] in the Hugging Face "
       "cache");
-    v("out=DIR", out, "the folder to write");
-    v("force", force, "write into a folder that is not empty");
+    v("out=DIR", out, "the folder to write: new or empty");
+    v("force", force,
+      "replace a model folder that is there; one with other files in it is left alone");
     v("dry-run", dry_run, "say what would be written, write nothing");
   }
 };
 
 constexpr CommandInfo kInfo = {
     "quantize", "write a model folder with int8 weights",
-    "One int8 scale per output channel; about a quarter of the size, and it loads faster. Other "
-    "files of the folder are "
-    "copied. Check what it costs with akin doctor and akin similarity.",
+    "The linear weights of the layers become int8 with one scale per output channel: a quarter of "
+    "their size in f32. Embedding tables, norms and heads keep their type, so a model with a large "
+    "vocabulary shrinks less. It loads faster. Other files of the folder are copied. Check what it "
+    "costs with akin doctor and akin similarity.",
     "akin quantize --model ./bge-base-en --out ./bge-base-en-int8\nakin embed --model "
     "./bge-base-en-int8 --dtype int8 corpus.txt --out corpus.npy"};
 
@@ -55,14 +57,7 @@ uint64_t weight_bytes(const fs::path& folder) {
 int run(QuantizeOptions& options, Context& context) {
   if (options.out.empty()) throw_error(ErrorKind::usage, "--out", "is needed: the folder to write");
   const fs::path in = resolve_model_folder(options.model), out = options.out;
-  std::error_code error;
-  if (fs::equivalent(in, out, error))
-    throw_error(ErrorKind::usage, "--out", "is the model's own folder; name another");
-  if (fs::exists(out, error) && !(fs::is_directory(out, error) && fs::is_empty(out, error)) &&
-      !options.force) {
-    throw_error(ErrorKind::usage, "--out",
-                "{} is there and not empty; name another, or pass --force", quote(options.out));
-  }
+  check_quantized_folder(in, out, options.force);
   const uint64_t before = weight_bytes(in);
   if (options.dry_run) {
     auto record = context.record();
@@ -71,7 +66,7 @@ int run(QuantizeOptions& options, Context& context) {
     return 0;
   }
   const Stopwatch watch;
-  quantize_folder(in, out);
+  quantize_folder(in, out, options.force);
   const uint64_t after = weight_bytes(out);
   context.write_record(out / "akin_quantize",
                        {{"weight_bytes", {{"before", before}, {"after", after}}}});

@@ -27,8 +27,10 @@ struct SearchOptions {
   template <typename Visitor>
   void fields(Visitor& v) {
     v("+inputs=FILE", inputs,
-      "files or folders of texts, one document a row, or - for stdin; the first word is the query "
-      "unless --query or --queries is given or it names a file");
+      "files of texts, one document a row; folders, in which each .txt and .md file is one "
+      "document "
+      "and no other file is read; or - for stdin; the first word is the query unless --query or "
+      "--queries is given or it names a file");
     queries.fields(v);
     index.fields(v);
     v("measure=NAME", measure,

@@ -104,7 +104,7 @@ void run_table(const std::vector<std::string>& texts, Encoder& encoder, const En
                Measure kind, Context& context) {
   if (texts.size() > kTableLimit) {
     throw_error(ErrorKind::usage, "--lines",
-                "{} rows make too large a table; at most {}, or use akin search", texts.size(),
+                "more than {} rows make too large a table; give fewer, or use akin search",
                 kTableLimit);
   }
   const Mat<float> vectors = embed(encoder, encode, texts);

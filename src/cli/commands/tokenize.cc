@@ -7,6 +7,7 @@
 #include "cli/load.h"
 #include "cli/terminal.h"
 #include "text/tokenizer.h"
+#include "text/utf8.h"
 
 namespace akin::cli {
 namespace {
@@ -35,7 +36,8 @@ constexpr CommandInfo kInfo = {
     "tokenize", "texts into token ids, tokens and byte offsets",
     "Prints id, token and byte range of each token, one a line and tab-separated, with an empty "
     "line between texts; --json "
-    "prints one object a text. On a terminal tokens are shown side by side, with their ids below.",
+    "prints one object a text, with the id of --id-field. On a terminal tokens are shown side by "
+    "side, with their ids below.",
     "akin tokenize --model static-en-64 \"unbelievably good\"\nakin tokenize --model ./m3e-base "
     "--file corpus.txt --count"};
 
@@ -49,13 +51,16 @@ void print_plain(const text::Tokenizer& tokenizer, const text::Encoding& encodin
 }
 
 void print_json(const text::Tokenizer& tokenizer, const text::Encoding& encoding,
-                Context& context) {
-  nlohmann::ordered_json line = {{"ids", encoding.ids},
-                                 {"tokens", nlohmann::ordered_json::array()},
-                                 {"begin", encoding.begin},
-                                 {"end", encoding.end},
-                                 {"special", encoding.special}};
-  for (const int32_t id : encoding.ids) line["tokens"].push_back(std::string(tokenizer.token(id)));
+                const std::string& id, Context& context) {
+  nlohmann::ordered_json line;
+  if (!id.empty()) line["id"] = id;
+  line["ids"] = encoding.ids;
+  line["tokens"] = nlohmann::ordered_json::array();
+  line["begin"] = encoding.begin;
+  line["end"] = encoding.end;
+  line["special"] = encoding.special;
+  for (const int32_t token : encoding.ids)
+    line["tokens"].push_back(std::string(tokenizer.token(token)));
   context.print_json(line);
 }
 
@@ -94,16 +99,21 @@ void print_pretty(const text::Tokenizer& tokenizer, const text::Encoding& encodi
   context.print("{} tokens\n\n", thousands(encoding.ids.size()));
 }
 
-void print_text(const text::Tokenizer& tokenizer, const std::string& text,
+void print_text(const text::Tokenizer& tokenizer, const std::string& text, const std::string& id,
                 const TokenizeOptions& options, Context& context) {
   if (options.count) {
     std::vector<int32_t> ids;
     const size_t count = tokenizer.encode(text, options.special, ids);
-    if (context.json()) return context.print_json({{"tokens", count}});
+    if (context.json()) {
+      nlohmann::ordered_json line;
+      if (!id.empty()) line["id"] = id;
+      line["tokens"] = count;
+      return context.print_json(line);
+    }
     return context.print("{}\n", count);
   }
   const auto encoding = tokenizer.encode_with_offsets(text, options.special);
-  if (context.json()) return print_json(tokenizer, encoding, context);
+  if (context.json()) return print_json(tokenizer, encoding, id, context);
   if (context.stdout_terminal()) return print_pretty(tokenizer, encoding, context);
   print_plain(tokenizer, encoding, context);
 }
@@ -123,14 +133,31 @@ int run(TokenizeOptions& options, Context& context) {
     throw_error(ErrorKind::usage, "--file", "goes without texts on the command line; got {} too",
                 quote(options.texts[0]));
   }
+  const bool ids = !options.input.id_field.empty();
+  if (ids && (!context.json() || !options.texts.empty())) {
+    throw_error(ErrorKind::usage, "--id-field", "is of rows, and only --json shows it; {}",
+                context.json() ? "read rows by --file" : "add --json");
+  }
   const auto tokenizer = load_tokenizer(resolve_model_folder(options.model));
-  for (const auto& text : options.texts) print_text(*tokenizer, text, options, context);
-  if (!options.texts.empty()) return 0;
-  InputReader reader(options.file, options.input, context);
-  InputText row;
-  while (reader.next(row)) {
-    check_interrupted();
-    print_text(*tokenizer, row.text, options, context);
+  uint64_t invalid = 0;
+  const auto show = [&](const std::string& text, const std::string& id) {
+    invalid += text::is_valid_utf8(text) ? 0 : 1;
+    print_text(*tokenizer, text, id, options, context);
+  };
+  for (const auto& text : options.texts) show(text, "");
+  if (options.texts.empty()) {
+    InputReader reader(options.file, options.input, context);
+    for (InputText row; reader.next(row);) {
+      check_interrupted();
+      show(row.text, ids ? row.id : std::string());
+    }
+    if (reader.bad_rows() > 0) {
+      context.warn(fmt::format("akin: warning: {} bad rows skipped", thousands(reader.bad_rows())));
+    }
+  }
+  if (invalid > 0) {
+    context.warn(fmt::format("akin: warning: {} texts with invalid UTF-8, read as U+FFFD",
+                             thousands(invalid)));
   }
   return 0;
 }
