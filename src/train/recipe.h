@@ -57,7 +57,8 @@ struct ModelTable {
     v("rotary-base=X", rotary_base, "of rotary positions that are new");
     v("init-std=X", init_std, "new model: standard deviation of its first weights");
     v("pooling=MODE", pooling, "cls, mean, max, ...; for a new model, or one that names none");
-    v("max-tokens=N", max_tokens, "longest text read, written into the model; 0 = as it was");
+    v("max-tokens=N", max_tokens,
+      "longest text read, in training and by the model that comes out; 0 = as it was");
     v("dropout=P", dropout, "of embeddings, attention output and feed-forward output");
     v("attention-dropout=P", attention_dropout, "of attention weights");
     v("precision=TYPE", precision,

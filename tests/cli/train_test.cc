@@ -251,6 +251,33 @@ TEST(Train, AModelThatCollapsesIsCalledOut) {
   EXPECT_EQ(sound.err.find("collapsed"), std::string::npos) << sound.err;
 }
 
+// A limit below the opened model's counts while it trains, not only in the folder that comes out.
+TEST(Train, AnOpenedModelIsTrainedOnTextsOfTheLengthAskedFor) {
+  const TemporaryFolder folder;
+  write_data(folder);
+  folder.write("recipe.toml", kTransformer);
+  auto first = command(folder, "recipe.toml", "first");
+  first.insert(first.end(), {"--set", "train.steps=2"});
+  ASSERT_EQ(run(first).code, 0);
+  folder.write("open.toml",
+               "[model]\nopen = \"first/model\"\n[train]\nsteps = 2\nlog_every = 1\n"
+               "threads = 2\n[[source]]\npath = \"pairs.jsonl\"\n");
+  const auto trained = [&](const std::string& out, const std::string& limit) {
+    auto words = command(folder, "open.toml", out);
+    words.insert(words.end(), {"--set", "model.max_tokens=" + limit});
+    return run(words);
+  };
+  ASSERT_EQ(trained("all", "32").code, 0);
+  ASSERT_EQ(trained("cut", "5").code, 0);
+  EXPECT_EQ(read(folder.path() / "all" / "log.jsonl").find("cut_texts"), std::string::npos);
+  EXPECT_NE(read(folder.path() / "cut" / "log.jsonl").find("cut_texts"), std::string::npos);
+  const std::string limits = read(folder.path() / "cut" / "model" / "sentence_bert_config.json");
+  EXPECT_EQ(json::parse(limits).at("max_seq_length"), 5);
+  const auto beyond = trained("beyond", "4096");
+  EXPECT_EQ(beyond.code, 2);
+  EXPECT_NE(beyond.err.find("positions for 512"), std::string::npos) << beyond.err;
+}
+
 TEST(Train, NamesWhatIsWrong) {
   const TemporaryFolder folder;
   write_data(folder);
