@@ -1,10 +1,25 @@
 #include "store/copy_folder.h"
 
 #include <string>
+#include <system_error>
 
 namespace akin::store {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+// A disk that is full while the system copies is told as an input/output error.
+void copy_one(const fs::path& in, const fs::path& out) {
+  std::error_code error, ignored;
+  if (fs::copy_file(in, out, error)) return;
+  const fs::space_info space = fs::space(out.parent_path(), ignored);
+  if (!ignored && space.available < fs::file_size(in, ignored))
+    error = std::make_error_code(std::errc::no_space_on_device);
+  throw fs::filesystem_error("cannot copy", in, out, error);
+}
+
+}  // namespace
 
 void copy_folder(const fs::path& in, const fs::path& out,
                  const std::function<bool(const fs::path& relative)>& leave_out) {
@@ -17,7 +32,7 @@ void copy_folder(const fs::path& in, const fs::path& out,
     } else if (is_folder) {
       fs::create_directories(out / relative);
     } else {
-      fs::copy_file(it->path(), out / relative);
+      copy_one(it->path(), out / relative);
     }
   }
 }
