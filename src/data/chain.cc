@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/leftovers.h"
 #include "base/threads.h"
 #include "data/chain_parts.h"
 
@@ -64,9 +65,11 @@ void check_options(const ChainOptions& options) {
       throw_error(ErrorKind::usage, "--list-removed", "{} is not a filter", quote(name));
     }
   }
+  std::error_code ignored;
   for (const auto& input : options.inputs) {
-    if (!fs::exists(input)) throw_error(ErrorKind::not_found, input, "no such file or folder");
-    if (fs::exists(options.out) && fs::equivalent(input, options.out)) {
+    if (!fs::exists(input, ignored))
+      throw_error(ErrorKind::not_found, input, "no such file or folder");
+    if (fs::exists(options.out, ignored) && fs::equivalent(input, options.out, ignored)) {
       throw_error(ErrorKind::usage, "--out", "{} is an input, too", quote(options.out));
     }
   }
@@ -88,13 +91,24 @@ class Chain {
     } catch (const nlohmann::json::exception& error) {
       throw_error(ErrorKind::bad_format, "state.json",
                   "damaged ({}); remove the work folder and start again", error.what());
+    } catch (const Error& error) {
+      forget_if_nothing_is_kept();
+      if (error.kind() != ErrorKind::interrupted || folder_.finished().empty()) throw;
+      throw Error(
+          ErrorKind::interrupted,
+          fmt::format("{}; {} of {} passes are kept in {}: the same command goes on behind them",
+                      error.message(), folder_.finished().size(), passes_.size(),
+                      folder_.path().string()));
     } catch (...) {
-      if (folder_.finished().empty()) folder_.remove();  // nothing to go on from
+      forget_if_nothing_is_kept();
       throw;
     }
   }
 
  private:
+  void forget_if_nothing_is_kept() const {
+    if (folder_.finished().empty()) folder_.remove();
+  }
   nlohmann::ordered_json run_passes() {
     const auto start = std::chrono::steady_clock::now();
     const size_t kept = folder_.finished().size();
@@ -282,6 +296,8 @@ class Chain {
 
 nlohmann::ordered_json run_chain(const ChainOptions& options, const ProgressSink& progress) {
   check_options(options);
+  remove_leftovers(options.out);
+  remove_leftovers(options.out + ".removed.jsonl");
   return Chain(options, progress).run();
 }
 

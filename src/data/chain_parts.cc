@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kBatchRecords = 1024;
 constexpr size_t kBatchBytes = size_t{4} << 20;
-constexpr uint64_t kStateVersion = 2;  // raised when a work file's form changes
+constexpr uint64_t kStateVersion = 3;  // raised when the form of a work file or of keys changes
 
 // What a file is, as far as can be told without reading it.
 void add_file(const fs::path &path, Hasher &hasher) {

@@ -53,6 +53,7 @@ class WorkFolder {
   // another run or holds something else; io.
   WorkFolder(std::filesystem::path path, const ChainOptions &options);
 
+  const std::filesystem::path &path() const { return path_; }
   std::filesystem::path file(size_t pass,
                              std::string_view what) const;  // "pass-0.records"
   // What was saved for each finished pass, in order.

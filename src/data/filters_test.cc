@@ -129,6 +129,35 @@ TEST(Dedup, FoldsCaseAndSpaceAndNothingElse) {
   EXPECT_NE(key(*filter, triplet), key(*filter, pair("a", "b")));
 }
 
+// One text in the forms in which it meets an evaluation set: full-width, with free accents, in
+// ligatures and other compatible forms.
+TEST(Fold, FormsOfOneTextAreOneText) {
+  EXPECT_EQ(folded("ＡＢＣ　１２３，好！"), "abc 123,好!");
+  EXPECT_EQ(folded("cafe\xCC\x81 na\xC3\xAFve"), folded("caf\xC3\xA9 nai\xCC\x88ve"));
+  EXPECT_EQ(folded("E\xCC\x81"), "\xC3\xA9");
+  // Two marks in either order, on a letter that comes composed or not.
+  EXPECT_EQ(folded("s\xCC\x87\xCC\xA3"), folded("s\xCC\xA3\xCC\x87"));
+  EXPECT_EQ(folded("\xE1\xB9\xA1\xCC\xA3"), folded("\xE1\xB9\xA9"));
+  EXPECT_EQ(folded("ﬁne ① ㎏ ｶﾞ"), folded("fine 1 kg ガ"));
+  EXPECT_EQ(folded("\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB"), "한");
+  EXPECT_EQ(folded("a\xC2\xA8"), folded("a \xCC\x88"));  // a free diaeresis has a space
+  EXPECT_EQ(folded("、。「x」"), "、。「x」");
+  std::string longest;  // eighteen characters for one
+  for (int i = 0; i < 50; ++i) longest += "\xEF\xB7\xBA";
+  EXPECT_GT(folded(longest).size(), 50U * 18);
+}
+
+TEST(Contamination, FindsFullWidthAndDecomposedCopies) {
+  const TempFolder folder;
+  FilterOptions options;
+  options.eval_texts = {folder.put("eval.txt", "Where is café ABC 123?\n").string()};
+  const auto filter = make_filter("contamination", options);
+  for (const char* copy :
+       {"ｗｈｅｒｅ ｉｓ café ＡＢＣ １２３？", "Where is cafe\xCC\x81 ABC 123"}) {
+    EXPECT_EQ(reason(*filter, pair(copy, "b")), "equal to an evaluation text") << copy;
+  }
+}
+
 TEST(Contamination, FindsEqualTextsAndSharedRuns) {
   const TempFolder folder;
   FilterOptions options;

@@ -1,10 +1,11 @@
-// See fold.h. Case as Unicode folds it. ASCII and the common ideographs take short ways round the
-// Unicode tables.
+// See fold.h. Case as Unicode folds it, forms as NFKC. ASCII, its full-width forms, and the common
+// ideographs and their punctuation take short ways round the Unicode tables.
 #include "data/fold.h"
 
 #include <utf8proc.h>
 
 #include <array>
+#include <utility>
 
 #include "base/hash.h"
 #include "text/unicode.h"
@@ -30,21 +31,86 @@ constexpr bool ascii_word(char c) {
 // Ideographs of the basic plane: no case, no white space, a word each.
 constexpr bool common_ideograph(char32_t c) { return c >= 0x3400 && c <= 0x9FFF; }
 
-constexpr size_t kMostFolded = 4;
+// What else is most frequent in Chinese and has neither case nor another form: 、。「」 and quotes.
+constexpr bool common_mark(char32_t c) {
+  return (c >= 0x3001 && c <= 0x301B) || (c >= 0x2018 && c <= 0x201D);
+}
 
-// Full case folding of Unicode: one form for a sharp s and for SS, which lower case
-// does not give.
-size_t fold_case(char32_t c, char32_t* out) {
+// Full-width ASCII.
+constexpr bool full_width(char32_t c) { return c >= 0xFF01 && c <= 0xFF5E; }
+
+using Run = std::vector<utf8proc_int32_t>;
+constexpr size_t kMostFolded = 32;  // of one character; the longest known is 18
+
+// Full case folding of Unicode, which has one form for a sharp s and for SS, and compatibility
+// decomposition.
+void append_decomposed(char32_t c, Run& run) {
   utf8proc_int32_t folded[kMostFolded];
   int boundary = 0;
-  const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), folded, kMostFolded,
-                                             UTF8PROC_CASEFOLD, &boundary);
+  const auto count = utf8proc_decompose_char(
+      static_cast<utf8proc_int32_t>(c), folded, kMostFolded,
+      static_cast<utf8proc_option_t>(UTF8PROC_CASEFOLD | UTF8PROC_COMPAT | UTF8PROC_DECOMPOSE),
+      &boundary);
   if (count < 0 || count > static_cast<utf8proc_ssize_t>(kMostFolded)) {
-    out[0] = c;
-    return 1;
+    run.push_back(static_cast<utf8proc_int32_t>(c));
+  } else {
+    run.insert(run.end(), folded, folded + count);
   }
-  for (utf8proc_ssize_t i = 0; i < count; ++i) out[i] = static_cast<char32_t>(folded[i]);
-  return static_cast<size_t>(count);
+}
+
+int mark_class(utf8proc_int32_t c) { return utf8proc_get_property(c)->combining_class; }
+
+// Marks in their canonical order, then what has a composed form composed.
+void compose(Run& run) {
+  for (size_t i = 1; i < run.size(); ++i) {
+    const int own = mark_class(run[i]);
+    if (own == 0) continue;
+    for (size_t k = i; k > 0 && mark_class(run[k - 1]) > own; --k) std::swap(run[k - 1], run[k]);
+  }
+  const auto count =
+      utf8proc_normalize_utf32(run.data(), static_cast<utf8proc_ssize_t>(run.size()),
+                               static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  if (count > 0) run.resize(static_cast<size_t>(count));
+}
+
+struct Written {
+  size_t at;
+  char last;
+};
+
+// Writes the run that begins at p behind out[.., at), moves p behind it. A mark belongs to the
+// character before, even where that was written already.
+Written write_run(const char*& p, const char* end, std::string& out, size_t begin, Written state) {
+  thread_local Run run;
+  run.clear();
+  while (p < end && static_cast<unsigned char>(*p) >= 0x80) {
+    const char* next = p;
+    const char32_t c = text::next_code_point(next);
+    if (common_ideograph(c) || common_mark(c) || full_width(c) || text::is_white_space(c)) break;
+    append_decomposed(c, run);
+    p = next;
+  }
+  size_t at = state.at;
+  if (!run.empty() && at > begin && state.last != ' ' && mark_class(run[0]) != 0) {
+    run.insert(run.begin(), static_cast<utf8proc_int32_t>(text::last_code_point(out.data() + at)));
+    do --at;
+    while ((static_cast<unsigned char>(out[at]) & 0xC0) == 0x80);
+  }
+  compose(run);
+  const size_t needed = at + static_cast<size_t>(end - p) + 4 * run.size() + 16;
+  if (needed > out.size()) out.resize(needed + needed / 4);
+  char last = state.last;
+  for (const auto c : run) {
+    if (text::is_white_space(static_cast<char32_t>(c))) {  // in a form such as a free accent's
+      out[at] = ' ';
+      at += static_cast<size_t>(last != ' ');
+      last = ' ';
+    } else {
+      at += text::encode_utf8(static_cast<char32_t>(c), out.data() + at);
+      last = 0;
+    }
+  }
+  return {at, last};
 }
 
 enum class Class : uint8_t { separator, letter, alone };
@@ -60,9 +126,9 @@ Class class_of(char32_t c) {
 
 // Every byte is written and counts unless it is a space behind a space: no branch for each word.
 void append_folded(std::string_view text, std::string& out) {
-  constexpr size_t kMostGrowth = 16;  // four characters of four bytes for one
+  constexpr size_t kSpare = 16;
   const size_t begin = out.size();
-  out.resize(begin + text.size() + kMostGrowth);
+  out.resize(begin + text.size() + kSpare);
   char* bytes = out.data();  // a local: stores of char may alias anything else
   size_t at = begin;
   char last = ' ';
@@ -76,25 +142,26 @@ void append_folded(std::string_view text, std::string& out) {
       last = c;
       continue;
     }
-    const size_t needed = at + static_cast<size_t>(end - p) + kMostGrowth;
-    if (needed > out.size()) {
-      out.resize(needed + needed / 4);
-      bytes = out.data();
-    }
-    const char32_t c = text::next_code_point(p);
-    if (common_ideograph(c)) {
+    const char* next = p;
+    const char32_t c = text::next_code_point(next);
+    if (common_ideograph(c) || common_mark(c)) {
       at += text::encode_utf8(c, bytes + at);
+      last = 0;
+    } else if (full_width(c)) {
+      bytes[at++] = kFolded[c - 0xFEE0];
       last = 0;
     } else if (text::is_white_space(c)) {
       bytes[at] = ' ';
       at += static_cast<size_t>(last != ' ');
       last = ' ';
     } else {
-      char32_t folded[kMostFolded];
-      const size_t count = fold_case(c, folded);
-      for (size_t i = 0; i < count; ++i) at += text::encode_utf8(folded[i], bytes + at);
-      last = 0;
+      const Written state = write_run(p, end, out, begin, {at, last});
+      at = state.at;
+      last = state.last;
+      bytes = out.data();
+      continue;
     }
+    p = next;
   }
   if (at > begin && last == ' ') --at;
   out.resize(at);

@@ -1,5 +1,5 @@
-// Text as comparisons see it: folded (case as Unicode folds it, white space runs to one space) and
-// as words. Not the normalise filter, which changes what is kept. Input is valid UTF-8.
+// Text as comparisons see it: folded (case as Unicode folds it, NFKC, white space runs to one
+// space) and as words. Not the normalise filter, which changes what is kept. Input is valid UTF-8.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,8 @@
 
 namespace akin::data {
 
-// Appends the folded text: full case folding, each run of Unicode white space one space,
+// Appends the folded text: full case folding and compatibility composition (full-width letters are
+// letters, a letter and its accent one character), each run of Unicode white space one space,
 // none at either end.
 void append_folded(std::string_view text, std::string& out);
 

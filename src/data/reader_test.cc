@@ -81,6 +81,21 @@ TEST_F(Reader, ReadsParallelTextsAnswersAndGroups) {
   EXPECT_EQ(read("f.jsonl", R"({"sentences":["a","b"]})"), pair);
 }
 
+TEST_F(Reader, CountsRowsThatDoNotParse) {
+  const auto path = folder_.put("a.jsonl",
+                                "{\"query\":\"a\",\"positive\":\"b\"}\n{broken\n"
+                                "{\"query\":\"a\"\n{\"query\":\"c\",\"positive\":\"d\"}\n");
+  ReadOptions options;
+  options.skip_bad_rows = true;
+  const auto opened = open_records(path, options);
+  Record record;
+  int sound = 0;
+  while (opened.reader->next(record)) ++sound;
+  EXPECT_EQ(sound, 2);
+  EXPECT_EQ(opened.reader->bad_rows(), 2U);
+  EXPECT_EQ(opened.reader->rows(), 4U);
+}
+
 TEST_F(Reader, ReadsSingleTexts) {
   ReadOptions options;
   options.single = true;

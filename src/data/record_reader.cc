@@ -82,9 +82,12 @@ class TableRecords : public RecordReader {
   bool read_row() {
     next_positive_ = 0;
     positives_.clear();
+    ++row_count_;  // also of a row that does not parse
     try {
-      if (!rows_->next(values_)) return false;
-      ++row_count_;
+      if (!rows_->next(values_)) {
+        --row_count_;
+        return false;
+      }
       take_row();
       bad_.good();
     } catch (const Error& error) {

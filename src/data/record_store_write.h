@@ -19,7 +19,7 @@
 namespace akin::data {
 
 inline constexpr uint64_t kStoreMagic = 0x65726f74736b6100;  // "\0akstore"
-inline constexpr uint64_t kStoreVersion = 2;
+inline constexpr uint64_t kStoreVersion = 3;
 inline constexpr uint64_t kBlockRecords = 4096;
 inline constexpr size_t kKeyBytes = 32;  // a Hasher's hex()
 

@@ -1,15 +1,12 @@
 #include "eval/runner.h"
 
-#include <signal.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <limits>
 #include <set>
 
 #include "base/error.h"
+#include "base/leftovers.h"
 #include "eval/benchmarks.h"
 #include "eval/item_interval.h"
 #include "eval/task_data.h"
@@ -69,24 +66,6 @@ void add_counts(CachedEncoder::Counts& to, const CachedEncoder::Counts& from) {
   to.truncated += from.truncated;
   to.tokens += from.tokens;
   to.seconds += from.seconds;
-}
-
-// Removes "<name>.<process>.tmp" of processes that are gone: a write that was killed. Other names
-// are left alone; they may be of a run on another machine.
-void remove_leftovers(const fs::path& folder, const std::string& name) {
-  std::error_code error;
-  std::vector<fs::path> dead;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    const std::string file = it->path().filename().string();
-    std::string_view rest = file;
-    if (!rest.starts_with(name + ".") || !rest.ends_with(".tmp")) continue;
-    rest = rest.substr(name.size() + 1, rest.size() - name.size() - 5);
-    pid_t process = 0;
-    const auto [stop, failed] = std::from_chars(rest.data(), rest.data() + rest.size(), process);
-    if (failed != std::errc() || stop != rest.data() + rest.size() || process <= 0) continue;
-    if (::kill(process, 0) != 0 && errno == ESRCH) dead.push_back(it->path());
-  }
-  for (const auto& path : dead) fs::remove(path, error);
 }
 
 // Errors that stop the whole run, not one task.
@@ -242,10 +221,10 @@ bool Runner::same_data(const TaskSpec& spec, const Json& on_file) const {
 
 void Runner::save(const TaskSpec& spec, const RunModel& model, Variant& variant) const {
   fs::create_directories(variant.folder);
-  remove_leftovers(variant.folder, "model_meta.json");
-  remove_leftovers(variant.folder, spec.name + ".json");
+  remove_leftovers(variant.folder / "model_meta.json");
+  remove_leftovers(variant.folder / (spec.name + ".json"));
   const fs::path items_path = store::item_scores_path(variant.folder, spec.name);
-  remove_leftovers(items_path.parent_path(), items_path.filename().string());
+  remove_leftovers(items_path);
   write_meta(model, variant);
   std::vector<store::ItemScores> items = variant.items;
   if (!items.empty()) store::write_item_scores(variant.folder, spec.name, items);

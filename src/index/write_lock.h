@@ -1,23 +1,22 @@
-// One writer a folder: an exclusive flock on a file in it, held as long as the object lives and
-// given back by the system when a process dies. Not a lock between threads of one writer.
+// One writer a folder, see base/folder_lock.h.
 #pragma once
 
 #include <filesystem>
 
+#include "base/folder_lock.h"
+
 namespace akin::index {
+
+inline constexpr const char* kLockName = "index.lock";
 
 class WriteLock {
  public:
-  // Does not wait. Errors: usage, another process (named by its number) or object holds it; io.
-  explicit WriteLock(const std::filesystem::path& folder);
-  ~WriteLock();
-  WriteLock(const WriteLock&) = delete;
-  WriteLock& operator=(const WriteLock&) = delete;
+  // Errors: usage, another process (named by its number) or object holds it; io.
+  explicit WriteLock(const std::filesystem::path& folder)
+      : lock_(folder, kLockName, "is writing here; wait until it is done") {}
 
  private:
-  int file_ = -1;
+  FolderLock lock_;
 };
-
-inline constexpr const char* kLockName = "index.lock";
 
 }  // namespace akin::index

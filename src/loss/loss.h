@@ -31,7 +31,7 @@ struct LossInput {
   at::Tensor teacher_queries, teacher_documents;  // [B, Et]: vectors to distil
 };
 
-// The options of all losses; each takes its own.
+// The options of all losses; each takes its own (losses.def).
 struct LossOptions {
   double temperature = 0.05;
   bool symmetric = true;           // also document -> query
@@ -56,6 +56,8 @@ struct LossOptions {
 struct LossNeeds {
   bool negatives = false, labels = false, scores = false, teacher = false;
   bool documents = true;
+  // A batch of one label teaches nothing; nor does one in which no two texts share a label.
+  bool several_labels = false, shared_labels = false;
 };
 
 struct LossOutput {
@@ -81,8 +83,13 @@ class Loss {
 
 struct LossInfo {
   std::string_view name, summary;
+  std::string_view options;  // keys of LossOptions that it takes: "temperature, margin"
 };
 std::vector<LossInfo> loss_infos();
+// Errors: usage, naming the known losses.
+const LossInfo& loss_info(std::string_view name);
+// Whether a loss takes an option, by its field's name ("hard-negative-weight") or key.
+bool takes_option(const LossInfo& info, std::string_view option);
 // Errors: usage, naming the known losses.
 std::unique_ptr<Loss> make_loss(std::string_view name, const LossOptions& options);
 

@@ -235,6 +235,28 @@ TEST(Losses, GradientOfEveryLoss) {
   }
 }
 
+// What losses.def says of options is what counts: no other changes the value, each of these does.
+TEST(Losses, TakeTheOptionsThatTheyName) {
+  auto in = batch();
+  in.query_ids = whole({0, 1, 2, 3, 4});
+  in.document_ids = whole({10, 11, 10, 13, 4});
+  in.negative_ids = whole({10, 21, 22, 23, 11, 25, 26, 4, 28, 29}).view({kRows, kNegatives});
+  const std::pair<const char*, LossOptions> changed[] = {
+      {"temperature", {.temperature = 2 * kT, .margin = 0.4}},
+      {"symmetric", {.temperature = kT, .symmetric = false, .margin = 0.4}},
+      {"in-batch-negatives", {.temperature = kT, .in_batch_negatives = false, .margin = 0.4}},
+      {"mask_duplicates", {.temperature = kT, .mask_duplicates = false, .margin = 0.4}},
+      {"margin", {.temperature = kT, .margin = 0.7}},
+      {"hard-negative-weight", {.temperature = kT, .margin = 0.4, .hard_negative_weight = 3}}};
+  for (const auto& info : loss_infos()) {
+    const double usual = loss_value(*make_loss(info.name, {.temperature = kT, .margin = 0.4}), in);
+    for (const auto& [option, options] : changed) {
+      EXPECT_EQ(loss_value(*make_loss(info.name, options), in) != usual, takes_option(info, option))
+          << info.name << " " << option;
+    }
+  }
+}
+
 // In float32 and narrower the value is that of float64, as far as the type allows.
 TEST(Losses, NarrowerTypes) {
   const auto in = batch();
@@ -392,8 +414,8 @@ TEST(Losses, RefuseWhatDoesNotFit) {
 
 TEST(Losses, RegistryNamesWhatItHas) {
   expect_usage([] { make_loss("info_nce", {}); }, "infonce, jina_triplet");
-  expect_usage([] { make_loss("infonce", {.temperature = 0}); }, "--temperature");
-  expect_usage([] { make_loss("triplet", {.margin = -1}); }, "--margin");
+  expect_usage([] { make_loss("infonce", {.temperature = 0}); }, "loss.temperature");
+  expect_usage([] { make_loss("triplet", {.margin = -1}); }, "loss.margin");
   expect_usage([] { make_loss("simcse_sup", {.hard_negative_weight = 0}); }, "weight");
   for (const auto& info : loss_infos()) EXPECT_FALSE(info.summary.empty());
 }

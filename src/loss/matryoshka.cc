@@ -99,6 +99,9 @@ void check_options(const MatryoshkaOptions& options) {
       throw_error(ErrorKind::usage, kWhere, "weight {} is below 0", weight);
     }
   }
+  const auto zero = [](double weight) { return weight == 0; };
+  if (!options.weights.empty() && std::all_of(options.weights.begin(), options.weights.end(), zero))
+    throw_error(ErrorKind::usage, kWhere, "all weights are 0, so nothing would be trained for");
 }
 
 }  // namespace

@@ -92,6 +92,7 @@ TEST(Matryoshka, RefusesDimsThatMakeNoSense) {
   expect_usage(make({.dims = {0, 4}, .weights = {}}), "less than 1");
   expect_usage(make({.dims = {2, 4}, .weights = {1}}), "1 weights for 2 dims");
   expect_usage(make({.dims = {2}, .weights = {-1}}), "below 0");
+  expect_usage(make({.dims = {2, 4}, .weights = {0, 0}}), "all weights are 0");
   const auto loss = make_matryoshka(make_loss("infonce", {}), {.dims = {16}, .weights = {}});
   expect_usage([&] { loss->forward(random_batch(3, 0, 8)); }, "16 is more than the 8 dims");
 }

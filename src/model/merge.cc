@@ -315,6 +315,10 @@ MergeReport merge_folders(std::span<const fs::path> folders, const fs::path& ask
   } catch (const fs::filesystem_error& error) {
     fs::remove_all(temporary, ignored);
     throw_error(ErrorKind::io, out.string(), "cannot write: {}", error.code().message());
+  } catch (const Error& error) {
+    fs::remove_all(temporary, ignored);
+    if (!error.where().starts_with(temporary.string())) throw;
+    throw Error(error.kind(), error.message(), out.string());  // the other name is gone
   } catch (...) {
     fs::remove_all(temporary, ignored);
     throw;

@@ -144,13 +144,6 @@ bool is_ours(const fs::path& folder) {
   }
 }
 
-void check_target(const fs::path& folder) {
-  std::error_code ignored;
-  if (!fs::exists(folder, ignored) || fs::is_empty(folder, ignored) || is_ours(folder)) return;
-  throw_error(ErrorKind::usage, folder.string(),
-              "exists and is not a model folder that akin wrote; name a new folder");
-}
-
 // Puts `fresh` where `folder` is: the names are exchanged in one step where the file system can,
 // so that at every moment one whole folder has the name.
 void swap_in(const fs::path& fresh, const fs::path& folder) {
@@ -173,6 +166,13 @@ void swap_in(const fs::path& fresh, const fs::path& folder) {
 }
 
 }  // namespace
+
+void check_target(const fs::path& folder) {
+  std::error_code ignored;
+  if (!fs::exists(folder, ignored) || fs::is_empty(folder, ignored) || is_ours(folder)) return;
+  throw_error(ErrorKind::usage, folder.string(),
+              "exists and is not a model folder that akin wrote; name a new folder");
+}
 
 void save_folder(const fs::path& asked, const ModelParts& parts, const NamedTensors& values,
                  const SaveOptions& options, const NamedTensors& adapters,

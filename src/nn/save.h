@@ -19,4 +19,7 @@ void save_folder(const std::filesystem::path& folder, const ModelParts& parts,
                  const NamedTensors& values, const SaveOptions& options,
                  const NamedTensors& adapters, const AdapterOptions& adapter_options);
 
+// Whether a model may be written there. Errors: usage, `folder` holds what akin did not write.
+void check_target(const std::filesystem::path& folder);
+
 }  // namespace akin::nn

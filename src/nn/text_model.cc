@@ -264,7 +264,30 @@ class LoadedTextModel final : public TextModel {
   std::optional<StaticStack> static_;
 };
 
+void limit_tokens(model::Model& model, size_t max_tokens) {
+  if (max_tokens == 0) return;
+  const auto positions = static_cast<size_t>(model.arch.max_positions);
+  if (positions != 0 && max_tokens > positions) {
+    throw_error(ErrorKind::usage, "model.max_tokens",
+                "{}, but the model has positions for {}; lower it, or give a new model more "
+                "positions (model.max_positions), an old one rotary ones (model.position)",
+                max_tokens, positions);
+  }
+  const size_t added =
+      model.arch.kind == ModelKind::static_embedding
+          ? 0
+          : model.tokenizer->prefix_ids().size() + model.tokenizer->suffix_ids().size();
+  if (max_tokens <= added) {
+    throw_error(ErrorKind::usage, "model.max_tokens",
+                "{}, but {} of them are special tokens; nothing of a text is left", max_tokens,
+                added);
+  }
+  model.max_tokens = max_tokens;
+  model.static_spec.max_tokens = max_tokens;
+}
+
 std::unique_ptr<TextModel> with_adapters(ModelParts parts, const TextModelOptions& options) {
+  limit_tokens(parts.model, options.max_tokens);
   const NamedTensors fresh = add_adapters(parts, options.adapters);
   return std::make_unique<LoadedTextModel>(std::move(parts), options, fresh);
 }

@@ -51,6 +51,7 @@ struct TextModelOptions {
   StackKind stack = StackKind::automatic;
   StackOptions numbers;             // precision, dropout, recompute
   size_t threads = 0;               // 0: all that this process may use
+  size_t max_tokens = 0;            // longest text read, in place of the folder's; 0: the folder's
   std::vector<std::string> frozen;  // prefixes of names that are not trained: "embed.", "layer.0."
   AdapterOptions adapters;
 };
@@ -90,7 +91,7 @@ struct SaveOptions {
 class TextModel {
  public:
   // Errors: those of model::load_model; unsupported (int8 checkpoints, a family this stack lacks);
-  // device (no such device, no bf16).
+  // device (no such device, no bf16); usage (max_tokens beyond the model's positions).
   static std::unique_ptr<TextModel> open(const std::filesystem::path& folder,
                                          const TextModelOptions& options,
                                          const model::LoadOptions& load = {});

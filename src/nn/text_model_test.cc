@@ -197,6 +197,25 @@ TEST(Scratch, SizesThatDoNotFitAreNamed) {
   EXPECT_EQ(kind_of([&] { TextModel::from_scratch(spec, {}); }), ErrorKind::unsupported);
 }
 
+// What a run reads is what the folder says that comes out of it.
+TEST(Options, TheLongestTextIsTheOneAskedFor) {
+  const Folder folder;
+  const auto made = TextModel::from_scratch(small_bert(write_tokenizer(folder)), {});
+  made->save(folder / "m", {});
+  const size_t own = made->description().max_tokens;
+  TextModelOptions options;
+  options.max_tokens = own - 1;
+  const auto shorter = TextModel::open(folder / "m", options);
+  EXPECT_EQ(shorter->description().max_tokens, own - 1);
+  shorter->save(folder / "s", {});
+  EXPECT_EQ(TextModel::open(folder / "s", {})->description().max_tokens, own - 1);
+  options.max_tokens = 2;  // [CLS] and [SEP]
+  EXPECT_EQ(kind_of([&] { TextModel::open(folder / "m", options); }), ErrorKind::usage);
+  options.max_tokens = static_cast<size_t>(made->description().arch.max_positions) + 1;
+  EXPECT_THROW(TextModel::open(folder / "m", options), Error);
+  EXPECT_THROW(TextModel::from_scratch(small_bert(write_tokenizer(folder)), options), Error);
+}
+
 TEST(Options, FrozenNamesAndDevicesAreChecked) {
   const Folder folder;
   const ScratchSpec spec = small_bert(write_tokenizer(folder));

@@ -12,6 +12,8 @@ namespace {
 
 constexpr const char* kStateKey = "akin.train";
 constexpr const char* kHashKey = "akin.hash";
+constexpr std::string_view kWhatNow =
+    "the run cannot go on: remove the checkpoint to start again, or give another --out";
 constexpr uint64_t kUsualSteps = 500;
 constexpr int kSpared = 50;  // times what the last checkpoint took, before the next one
 
@@ -42,8 +44,22 @@ void write_checkpoint(const std::filesystem::path& path, const Checkpoint& check
   store::write_safetensors(path, tensors, {{kStateKey, state}, {kHashKey, hasher.hex()}});
 }
 
+namespace {
+
+// A file that is cut is no matter of a download, as it is for other tensor files.
+store::TensorFiles open_tensors(const std::filesystem::path& path) {
+  try {
+    return store::TensorFiles::open_safetensors(path);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::bad_format) throw;
+    throw_error(ErrorKind::bad_format, path.string(), "is cut or damaged; {}", kWhatNow);
+  }
+}
+
+}  // namespace
+
 Checkpoint read_checkpoint(const std::filesystem::path& path) {
-  const auto files = store::TensorFiles::open_safetensors(path);
+  const auto files = open_tensors(path);
   const auto state = files.metadata().find(kStateKey);
   const auto hash = files.metadata().find(kHashKey);
   if (state == files.metadata().end() || hash == files.metadata().end()) {
@@ -68,8 +84,8 @@ Checkpoint read_checkpoint(const std::filesystem::path& path) {
   hasher.add(state->second);
   if (hasher.hex() != hash->second) {
     throw_error(ErrorKind::bad_format, path.string(),
-                "its bytes are not those that were written; the disk or a copy damaged it, start "
-                "again without --resume");
+                "its bytes are not those that were written; the disk or a copy damaged it; {}",
+                kWhatNow);
   }
   out.state = nlohmann::json::parse(state->second, nullptr, false);
   if (out.state.is_discarded()) {

@@ -13,6 +13,7 @@ nn::TextModelOptions model_options(const Recipe& recipe) {
   nn::TextModelOptions out;
   out.device = recipe.train.device;
   out.threads = recipe.train.threads;
+  out.max_tokens = recipe.model.max_tokens;
   out.frozen = recipe.model.frozen;
   out.numbers.precision = recipe.model.precision == PrecisionChoice::bf16 ? nn::TrainPrecision::bf16
                                                                           : nn::TrainPrecision::f32;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "nn/cpu_stack.h"
+#include "train/recipe_check.h"
 
 namespace akin::train {
 
@@ -56,11 +57,15 @@ const OptionField& field_of(std::span<const OptionField> fields, std::string_vie
     if (field.name == name) return field;
   }
   std::vector<std::string_view> known;
-  for (const auto& field : fields) known.push_back(field.name);
+  std::vector<std::string> keys;
+  for (const auto& field : fields) {
+    known.push_back(field.name);
+    keys.push_back(recipe_key(field.name));
+  }
   const auto near = nearest(name, known.data(), known.size());
   throw_error(kind, where, "{} is not a key of [{}]; {}", quote(key), table,
-              near.empty() ? fmt::format("it has {}", fmt::join(known, ", "))
-                           : fmt::format("did you mean {}?", near));
+              near.empty() ? fmt::format("it has {}", fmt::join(keys, ", "))
+                           : fmt::format("did you mean {}?", recipe_key(std::string(near))));
 }
 
 // Lists go in item by item: no item is split at commas.
@@ -69,25 +74,28 @@ void set_value(const OptionField& field, const toml::node& node, const std::stri
   if (const auto* list = node.as_array()) {
     if (!field.many) {
       throw_error(ErrorKind::bad_format, place(where, node), "{} takes one value, not a list",
-                  field.name);
+                  recipe_key(field.name));
     }
-    for (const auto& item : *list) values.push_back(scalar_text(item, field.name, where));
+    for (const auto& item : *list)
+      values.push_back(scalar_text(item, recipe_key(field.name), where));
   } else {
-    values.push_back(scalar_text(node, field.name, where));
+    values.push_back(scalar_text(node, recipe_key(field.name), where));
   }
   try {
     field.set(values);
   } catch (const Error& error) {
-    throw Error(ErrorKind::bad_format, fmt::format("{}: {}", field.name, error.message()),
-                place(where, node));
+    throw Error(ErrorKind::bad_format,
+                fmt::format("{}: {}", recipe_key(field.name), error.message()), place(where, node));
   }
 }
 
+// `given`: gets the names of the fields that are set.
 void read_table(const toml::table& table, const std::string& name,
                 std::span<const OptionField> fields, const std::set<std::string_view>& others,
-                const std::string& where) {
+                const std::string& where, std::set<std::string>& given) {
   for (const auto& [key, node] : table) {
     if (others.contains(key.str())) continue;
+    given.insert(field_name(key.str()));
     set_value(field_of(fields, key.str(), name, ErrorKind::bad_format, place(where, node)), node,
               where);
   }
@@ -114,21 +122,18 @@ void each_table(Recipe& recipe, const Visit& visit) {
   visit("pretrain", describe_options(recipe.pretrain));
 }
 
-SourceTable read_source(const toml::table& table, const LossTable& common,
-                        const std::string& where) {
+SourceTable read_source(const toml::table& table, const std::string& where) {
   SourceTable out;
-  out.loss = common;
-  const auto fields = describe_options(out);
-  read_table(table, "source", fields, {"loss"}, where);
+  std::set<std::string> ignored;
+  read_table(table, "source", describe_options(out), {"loss"}, where, ignored);
   if (const auto* own = table.get("loss")) {
-    out.own_loss = true;
-    const auto* name = own->as_string();
-    if (name != nullptr) {  // loss = "cosent": with its options as they are by default
-      out.loss = {};
+    if (const auto* name = own->as_string()) {
       out.loss.name = name->get();
+      out.loss.given = {"name"};
     } else {
       const auto loss_fields = describe_options(out.loss);
-      read_table(as_table(*own, "loss", where), "source.loss", loss_fields, {}, where);
+      read_table(as_table(*own, "loss", where), "source.loss", loss_fields, {}, where,
+                 out.loss.given);
     }
   }
   if (out.path.empty()) {
@@ -143,8 +148,7 @@ SourceTable read_source(const toml::table& table, const LossTable& common,
   return out;
 }
 
-std::vector<SourceTable> read_sources(const toml::node* node, const LossTable& common,
-                                      const std::string& where) {
+std::vector<SourceTable> read_sources(const toml::node* node, const std::string& where) {
   std::vector<SourceTable> out;
   if (node == nullptr) return out;
   const auto* list = node->as_array();
@@ -153,7 +157,7 @@ std::vector<SourceTable> read_sources(const toml::node* node, const LossTable& c
                 "source is not a list of tables; write [[source]]");
   }
   for (const auto& item : *list) {
-    out.push_back(read_source(as_table(item, "source", where), common, where));
+    out.push_back(read_source(as_table(item, "source", where), where));
     for (size_t i = 0; i + 1 < out.size(); ++i) {
       if (out[i].name == out.back().name) {
         throw_error(ErrorKind::bad_format, place(where, item),
@@ -168,10 +172,34 @@ void apply_to(std::span<const OptionField> fields, const std::string& table, con
               const std::string& value, const std::string& setting) {
   const std::string where = "--set " + setting;
   const auto& field = field_of(fields, key, table, ErrorKind::usage, where);
-  field.set(std::span(&value, 1));
+  try {
+    field.set(std::span(&value, 1));
+  } catch (const Error& error) {  // the field names a flag, which no recipe has
+    throw Error(error.kind(), error.message(), where);
+  }
 }
 
-void apply_setting(Recipe& recipe, const std::string& setting) {
+// "source.<name>.key", "source.<name>.loss" and "source.<name>.loss.key".
+void apply_to_source(Recipe& recipe, const std::string& table, const std::string& key,
+                     const std::string& value, const std::string& setting) {
+  for (auto& source : recipe.sources) {
+    const bool names_loss = "source." + source.name == table && key == "loss";
+    if (names_loss || "source." + source.name + ".loss" == table) {
+      const std::string field = names_loss ? "name" : key;
+      apply_to(describe_options(source.loss), table, field, value, setting);
+      source.loss.given.insert(field_name(field));
+      return;
+    }
+    if ("source." + source.name == table)
+      return apply_to(describe_options(source), table, key, value, setting);
+  }
+  std::vector<std::string> names;
+  for (const auto& source : recipe.sources) names.push_back(source.name);
+  throw_error(ErrorKind::usage, "--set", "the recipe has no source {}; it has {}",
+              quote(table.substr(7)), fmt::join(names, ", "));
+}
+
+void apply_setting(Recipe& recipe, const std::string& setting, std::set<std::string>& keys) {
   const size_t equals = setting.find('=');
   const std::string name = setting.substr(0, equals);
   const size_t dot = name.rfind('.');
@@ -180,17 +208,9 @@ void apply_setting(Recipe& recipe, const std::string& setting) {
   }
   const std::string table = name.substr(0, dot), key = name.substr(dot + 1);
   const std::string value = setting.substr(equals + 1);
-  if (table.starts_with("source.")) {
-    for (auto& source : recipe.sources) {
-      if ("source." + source.name == table)
-        return apply_to(describe_options(source), table, key, value, setting);
-      if ("source." + source.name + ".loss" == table) {
-        source.own_loss = true;
-        return apply_to(describe_options(source.loss), table, key, value, setting);
-      }
-    }
-    throw_error(ErrorKind::usage, "--set", "the recipe has no source {}", quote(table.substr(7)));
-  }
+  if (table.starts_with("source.")) return apply_to_source(recipe, table, key, value, setting);
+  if (table == "loss") recipe.loss.given.insert(field_name(key));
+  keys.insert(table + "." + field_name(key));
   bool found = false;
   std::vector<std::string_view> known;
   each_table(recipe, [&](const char* own_name, const std::vector<OptionField>& fields) {
@@ -206,49 +226,6 @@ void apply_setting(Recipe& recipe, const std::string& setting) {
   }
 }
 
-[[noreturn]] void refuse(std::string_view where, std::string_view key, double got,
-                         std::string_view expected) {
-  throw_error(ErrorKind::usage, where, "{} is {}, expected {}", key, got, expected);
-}
-
-void check_range(const std::string& where, std::string_view key, double value, double least,
-                 double most, std::string_view words) {
-  if (!(value >= least && value <= most)) refuse(where, key, value, words);
-}
-
-void check(const Recipe& recipe, const std::string& where) {
-  const TrainTable& train = recipe.train;
-  constexpr double kMany = 1e12;
-  check_range(where, "train.steps", static_cast<double>(train.steps), 1, kMany, "1 or more");
-  check_range(where, "train.batch", static_cast<double>(train.batch), 1, 1e7, "1 or more");
-  check_range(where, "train.learning_rate", train.learning_rate, 1e-30, 1e3, "more than 0");
-  check_range(where, "train.warmup", train.warmup, 0, 1, "a share, from 0 to 1");
-  check_range(where, "train.weight_decay", train.weight_decay, 0, 1e3, "0 or more");
-  check_range(where, "train.beta1", train.beta1, 0, 1 - 1e-9, "from 0 to below 1");
-  check_range(where, "train.beta2", train.beta2, 0, 1 - 1e-9, "from 0 to below 1");
-  check_range(where, "train.epsilon", train.epsilon, 1e-300, 1, "more than 0");
-  check_range(where, "train.clip", train.clip, 0, kMany, "0 or more");
-  check_range(where, "train.ema", train.ema, 0, 1 - 1e-12, "from 0 to below 1");
-  check_range(where, "train.log_every", static_cast<double>(train.log_every), 1, kMany,
-              "1 or more");
-  check_range(where, "train.workers", static_cast<double>(train.workers), 1, 256, "1 to 256");
-  check_range(where, "model.dropout", recipe.model.dropout, 0, 0.95, "from 0 to 0.95");
-  check_range(where, "model.attention_dropout", recipe.model.attention_dropout, 0, 0.95,
-              "from 0 to 0.95");
-  check_range(where, "teacher.temperature", recipe.teacher.temperature, 1e-6, 1e6, "more than 0");
-  check_range(where, "pretrain.mask", recipe.pretrain.mask, 0, 0.95, "a share, from 0 to 0.95");
-  check_range(where, "pretrain.decoder_mask", recipe.pretrain.decoder_mask, 0, 0.95,
-              "a share, from 0 to 0.95");
-  check_range(where, "pretrain.bag_weight", recipe.pretrain.bag_weight, 0, 1e6, "0 or more");
-  if (!recipe.model.position.empty() && recipe.model.position != "rotary") {
-    throw_error(ErrorKind::usage, where, "model.position is {}, expected rotary or nothing",
-                quote(recipe.model.position));
-  }
-  if (recipe.sources.empty()) {
-    throw_error(ErrorKind::bad_format, where, "no [[source]]: there is nothing to train on");
-  }
-}
-
 }  // namespace
 
 Recipe parse_recipe(std::string_view toml, const std::string& where,
@@ -261,24 +238,26 @@ Recipe parse_recipe(std::string_view toml, const std::string& where,
                 error.description());
   }
   Recipe recipe;
+  GivenKeys keys;
   std::vector<std::string_view> known = {"source"};
   each_table(recipe, [&](const char* name, const std::vector<OptionField>& fields) {
     known.emplace_back(name);
-    if (const auto* node = root.get(name)) {
-      read_table(as_table(*node, name, where), name, fields, {}, where);
-    }
+    const auto* node = root.get(name);
+    if (node == nullptr) return;
+    std::set<std::string> given;
+    read_table(as_table(*node, name, where), name, fields, {}, where, given);
+    for (const auto& field : given) keys.file.insert(fmt::format("{}.{}", name, field));
+    if (name == std::string_view("loss")) recipe.loss.given = std::move(given);
   });
   for (const auto& [key, node] : root) {
     if (std::find(known.begin(), known.end(), key.str()) != known.end()) continue;
     throw_error(ErrorKind::bad_format, place(where, node),
                 "[{}] is not a table of a recipe; they are {}", key.str(), fmt::join(known, ", "));
   }
-  recipe.sources = read_sources(root.get("source"), recipe.loss, where);
-  for (const auto& setting : settings) apply_setting(recipe, setting);
-  for (auto& source : recipe.sources) {  // --set loss.temperature=... holds for them, too
-    if (!source.own_loss) source.loss = recipe.loss;
-  }
-  check(recipe, where);
+  recipe.sources = read_sources(root.get("source"), where);
+  for (const auto& setting : settings) apply_setting(recipe, setting, keys.settings);
+  settle_losses(recipe);
+  check_recipe(recipe, keys, where);
   return recipe;
 }
 
@@ -314,6 +293,13 @@ const std::vector<TableHelp>& recipe_tables() {
       out.push_back({fmt::format("[{}]", name), fields});
     });
     out.push_back({"[[source]]", describe_options(source)});
+    OptionField& loss = out.back().fields.emplace_back();
+    loss.name = "loss";
+    loss.value = "NAME";
+    loss.help =
+        "a loss of its own: its name, or a table with keys of [loss]; what it leaves open is as in "
+        "[loss], where this loss takes it";
+    loss.get = [] { return nlohmann::ordered_json(nullptr); };
     return out;
   }();
   return kTables;

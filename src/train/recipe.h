@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -57,7 +58,8 @@ struct ModelTable {
     v("rotary-base=X", rotary_base, "of rotary positions that are new");
     v("init-std=X", init_std, "new model: standard deviation of its first weights");
     v("pooling=MODE", pooling, "cls, mean, max, ...; for a new model, or one that names none");
-    v("max-tokens=N", max_tokens, "longest text read, written into the model; 0 = as it was");
+    v("max-tokens=N", max_tokens,
+      "longest text read, in training and by the model that comes out; 0 = as it was");
     v("dropout=P", dropout, "of embeddings, attention output and feed-forward output");
     v("attention-dropout=P", attention_dropout, "of attention weights");
     v("precision=TYPE", precision,
@@ -134,6 +136,7 @@ struct MixtureTable {
 struct LossTable {
   std::string name = "infonce";
   loss::LossOptions options;
+  std::set<std::string> given;  // names of the fields that the recipe or a setting says
   template <typename Visitor>
   void fields(Visitor& v) {
     v("name=NAME", name, "see akin train --list");
@@ -151,8 +154,7 @@ struct SourceTable {
   bool old = false, tuples = false;
   std::string query_prompt, document_prompt;
   std::string task, query_task, document_task;
-  LossTable loss;  // [train]'s [loss] unless the source has its own
-  bool own_loss = false;
+  LossTable loss;  // its own; what it leaves open is [loss]'s, as far as its loss takes it
   template <typename Visitor>
   void fields(Visitor& v) {
     v("name=NAME", name, "in the log; default: the name of its first file");

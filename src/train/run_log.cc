@@ -14,7 +14,8 @@ double rounded(double value) {  // six digits are what a curve shows
   return std::round(value * scale) / scale;
 }
 
-std::string lines_up_to(const std::filesystem::path& path, uint64_t step) {
+std::string lines_up_to(const std::filesystem::path& path, uint64_t step,
+                        std::optional<uint64_t> evaluated_at) {
   std::string out;
   std::error_code ignored;
   if (step == 0 || !std::filesystem::exists(path, ignored)) return out;
@@ -23,16 +24,19 @@ std::string lines_up_to(const std::filesystem::path& path, uint64_t step) {
     const auto value = nlohmann::json::parse(text, nullptr, false);
     if (!value.is_object() || !value.contains("step") || !value["step"].is_number_unsigned())
       continue;
-    if (value["step"].get<uint64_t>() <= step) out += text + "\n";
+    const auto at = value["step"].get<uint64_t>();
+    const bool kept = value.contains("scores") ? evaluated_at && at <= *evaluated_at : at <= step;
+    if (kept) out += text + "\n";
   }
   return out;
 }
 
 }  // namespace
 
-RunLog::RunLog(const std::filesystem::path& folder, uint64_t resumed_at)
+RunLog::RunLog(const std::filesystem::path& folder, uint64_t resumed_at,
+               std::optional<uint64_t> evaluated_at)
     : path_(folder / "log.jsonl"), events_(folder) {
-  write_file(path_, lines_up_to(path_, resumed_at));
+  write_file(path_, lines_up_to(path_, resumed_at, evaluated_at));
   file_.open(path_, std::ios::app);
   if (!file_) throw_error(ErrorKind::io, path_.string(), "cannot be written");
 }

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "train/session.h"
@@ -14,8 +15,10 @@ namespace akin::train {
 
 class RunLog {
  public:
-  // Keeps the lines of steps up to `resumed_at`.
-  RunLog(const std::filesystem::path& folder, uint64_t resumed_at);
+  // Keeps the lines of steps up to `resumed_at`, and of evaluations up to `evaluated_at`: one that
+  // the checkpoint does not know is made again.
+  RunLog(const std::filesystem::path& folder, uint64_t resumed_at,
+         std::optional<uint64_t> evaluated_at);
   void add(const StepReport& report);
   void add(const ScoreReport& report);
 

@@ -6,8 +6,9 @@
 #include <chrono>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "base/folder_lock.h"
 #include "base/hash.h"
+#include "base/leftovers.h"
 #include "base/threads.h"
 #include "data/loader.h"
 #include "train/checkpoint.h"
@@ -19,6 +20,7 @@
 #include "train/open_model.h"
 #include "train/run_log.h"
 #include "train/run_record.h"
+#include "train/saving.h"
 #include "train/schedule.h"
 #include "train/sources.h"
 #include "train/step.h"
@@ -42,6 +44,8 @@ class Session {
   SessionResult run();
 
  private:
+  void run_or_throw();
+  void open();
   bool take_up();
   void check_processes() const;
   std::optional<Checkpoint> find_checkpoint() const;
@@ -59,7 +63,8 @@ class Session {
   void check_first_steps(const StepOutcome& outcome, const loss::Loss& loss);
   void warn_of_collapse(const StepReport& report);
   void save(const fs::path& folder);
-  nn::SaveOptions save_options() const;
+  void report_sources();
+  std::string kept_words() const;
   std::string teacher_fingerprint() const {
     const auto& encoder = options_.teacher.encoder;
     return encoder == nullptr ? "" : encoder->info().fingerprint;
@@ -94,7 +99,9 @@ class Session {
   Meters meters_;
   CheckpointPace pace_;
   json mixture_state_;
+  std::optional<FolderLock> lock_;        // of `out`, process 0's
   uint64_t step_ = 0;                     // steps that are done
+  std::optional<uint64_t> kept_;          // step of the checkpoint on disk
   std::optional<uint64_t> evaluated_at_;  // step of the last evaluation
   uint64_t without_gain_ = 0;             // evaluations
   double easy_sum_ = 0;
@@ -109,31 +116,27 @@ Session::Session(SessionOptions options, const SessionEvents& events, Group* gro
       recipe_(options_.recipe),
       pool_(thread_count(recipe_, group)),
       threads_(all_threads(pool_.size(), group)),
-      pace_(recipe_.train.checkpoint_every) {}
+      pace_(recipe_.train.checkpoint_every) {
+  result_.model = options_.out / "model";
+}
 
 SessionResult Session::run() {
-  const auto start = std::chrono::steady_clock::now();
-  std::error_code ignored;
-  fs::create_directories(options_.out / "data", ignored);
-  at::set_num_threads(static_cast<int>(pool_.size()));
-  const auto open = [&] { model_ = open_model(on_own_device(recipe_, group_), options_.out); };
-  recipe_.model.position.empty() ? open() : in_turn(open);
-  parameters_ = model_->parameters();
-  objective_ = make_objective(recipe_, *model_, pool_);
-  if (objective_) {
-    for (auto& own : objective_->parameters()) parameters_.push_back(std::move(own));
-    stages_ =
-        pretrain_stages(recipe_.pretrain, model_->description().max_tokens, recipe_.train.batch);
+  try {
+    run_or_throw();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::interrupted || !kept_) throw;
+    throw Error(
+        ErrorKind::interrupted,
+        fmt::format("interrupted; the checkpoint of step {} is kept in {}: the same command "
+                    "with --resume goes on from it",
+                    *kept_, options_.out.string()));
   }
-  open_stage();
-  check_processes();
-  const TrainTable& train_table = recipe_.train;
-  optimizer_ = std::make_unique<AdamW>(
-      parameters_,
-      AdamWOptions{train_table.beta1, train_table.beta2, train_table.epsilon,
-                   train_table.weight_decay, train_table.clip, train_table.ema},
-      pool_);
-  result_.model = options_.out / "model";
+  return result_;
+}
+
+void Session::run_or_throw() {
+  const auto start = std::chrono::steady_clock::now();
+  open();
   result_.was_done = !take_up();
   if (!result_.was_done) {
     in_turn([&] {
@@ -145,18 +148,51 @@ SessionResult Session::run() {
       if (group_ != nullptr && group_->lost()) checkpoint();
       throw;
     }
-    if (leads()) keep_result();
   }
+  report_sources();
+  result_.steps = step_;
+  result_.stopped_early = stopped_early_;
+  result_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (!result_.was_done && leads()) keep_result();
+}
+
+// The folder, the model, the sources, the optimizer.
+void Session::open() {
+  std::error_code ignored;
+  fs::create_directories(options_.out / "data", ignored);
+  if (leads()) {
+    lock_.emplace(options_.out, "train.lock",
+                  "is training here; wait until it is done, or give another --out");
+    for (const fs::path& path : {result_.model, best_path(), checkpoint_path()})
+      remove_leftovers(path);
+  }
+  at::set_num_threads(static_cast<int>(pool_.size()));
+  const auto open = [&] { model_ = open_model(on_own_device(recipe_, group_), options_.out); };
+  recipe_.model.position.empty() ? open() : in_turn(open);
+  check_saving(recipe_, model_->description(), options_.out);
+  parameters_ = model_->parameters();
+  objective_ = make_objective(recipe_, *model_, pool_);
+  if (objective_) {
+    for (auto& own : objective_->parameters()) parameters_.push_back(std::move(own));
+    stages_ =
+        pretrain_stages(recipe_.pretrain, model_->description().max_tokens, recipe_.train.batch);
+  }
+  open_stage();
+  check_processes();
+  const TrainTable& train = recipe_.train;
+  optimizer_ = std::make_unique<AdamW>(parameters_,
+                                       AdamWOptions{train.beta1, train.beta2, train.epsilon,
+                                                    train.weight_decay, train.clip, train.ema},
+                                       pool_);
+}
+
+void Session::report_sources() {
   const auto probabilities = mixture_->probabilities();
   for (size_t i = 0; i < sources_.mixture.size(); ++i) {
     const auto& source = sources_.mixture[i];
     result_.sources.push_back({source.name, source.store->size(), source.store->bad_rows(),
                                probabilities[i], mixture_->epochs(i), sources_.loss_names[i]});
   }
-  result_.steps = step_;
-  result_.stopped_early = stopped_early_;
-  result_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return result_;
 }
 
 // The stage of pre-training that the next step is in; null: there are none.
@@ -204,7 +240,13 @@ void Session::check_processes() const {
 
 // Whether a checkpoint is of this recipe, model and number of threads. Errors: usage.
 void Session::check_same_run(const json& state) {
-  const std::string other = differences(state.at("recipe"), decisive(recipe_));
+  // Threads count as they come out, below: train.threads may be 0 here and a number there.
+  const auto without_threads = [](json recipe) {
+    recipe["train"].erase("threads");
+    return recipe;
+  };
+  const std::string other =
+      differences(without_threads(state.at("recipe")), without_threads(decisive(recipe_)));
   if (!other.empty()) {
     throw_error(ErrorKind::usage, options_.out.string(),
                 "its checkpoint is of a recipe that differs in {}; use the same recipe, or give "
@@ -241,6 +283,13 @@ std::optional<Checkpoint> Session::find_checkpoint() const {
     out = read_checkpoint(checkpoint_path());
     out->state["complete"] =
         out->state.at("done").get<bool>() && fs::exists(result_.model, ignored);
+  } else if (leads() && fs::exists(result_.model, ignored)) {
+    throw_error(ErrorKind::usage, options_.out.string(),
+                "holds a model, but no checkpoint to go on from; give another --out, or remove the "
+                "model");
+  } else if (leads() && options_.resume && events_.warn) {
+    events_.warn(fmt::format("{} holds no checkpoint to go on from: a new run starts",
+                             options_.out.string()));
   }
   if (group_ != nullptr) share_checkpoint(*group_, out);
   return out;
@@ -279,13 +328,15 @@ bool Session::take_up() {
     without_gain_ = state.at("without_gain").get<uint64_t>();
     easy_sum_ = state.at("easy_sum").get<double>();
     result_.resumed_at = step_;
+    kept_ = step_;
     if (state.at("complete").get<bool>()) return false;
   }
-  if (leads()) log_ = std::make_unique<RunLog>(options_.out, step_);
+  if (leads()) log_ = std::make_unique<RunLog>(options_.out, step_, evaluated_at_);
   return true;
 }
 
 void Session::checkpoint() {
+  kept_ = step_;
   if (!leads()) return;
   const auto start = std::chrono::steady_clock::now();
   Checkpoint out;
@@ -358,21 +409,43 @@ void Session::train() {
   }
 }
 
+// The last checkpoint comes first and the folder's name last: whatever ends the process between
+// them, --resume comes back here with the same weights.
 void Session::keep_result() {
-  std::error_code ignored;
-  const bool best = recipe_.evaluate.keep_best && result_.best && fs::exists(best_path(), ignored);
-  if (best && result_.best_step != step_) {
-    fs::remove_all(result_.model, ignored);
-    fs::rename(best_path(), result_.model);
-  } else {
-    save(result_.model);
-    fs::remove_all(best_path(), ignored);
-  }
-  leave_importance(recipe_, sources_, result_.model, options_.out, ewc_.get(), events_.progress);
-  result_.movement = report_movement(recipe_, result_.model, options_.out, ewc_.get());
-  if (objective_) save_heads(options_.out / "heads.safetensors", objective_->parameters());
-  if (recipe_.adapters.merged) save_merged(recipe_, result_.model, options_.out, save_options());
   checkpoint();
+  std::error_code ignored;
+  const bool seeks_best = recipe_.evaluate.keep_best && result_.best;
+  const bool has_best = seeks_best && fs::exists(best_path(), ignored);
+  if (seeks_best && !has_best && result_.best_step != step_ && events_.warn) {
+    events_.warn(
+        fmt::format("{} is gone, which held the best weights, of step {}; the result is "
+                    "the last ones",
+                    best_path().string(), result_.best_step));
+  }
+  if (!has_best) save(best_path());
+  leave_importance(recipe_, sources_, best_path(), options_.out, ewc_.get(), events_.progress);
+  result_.movement = report_movement(recipe_, best_path(), options_.out, ewc_.get());
+  if (objective_) save_heads(options_.out / "heads.safetensors", objective_->parameters());
+  if (recipe_.adapters.merged)
+    save_merged(recipe_, best_path(), options_.out, save_options(recipe_));
+  if (events_.finish) events_.finish(result_, best_path());
+  fs::remove_all(result_.model, ignored);
+  fs::rename(best_path(), result_.model);
+}
+
+// What stays where a step cannot be taken, and what to do with it.
+std::string Session::kept_words() const {
+  std::string out = kept_ ? fmt::format(
+                                "The checkpoint of step {} stays, but --resume takes the "
+                                "same recipe and comes to the same step again",
+                                *kept_)
+                          : "No checkpoint was written yet";
+  std::error_code ignored;
+  if (result_.best && recipe_.evaluate.keep_best && fs::exists(best_path(), ignored)) {
+    out += fmt::format("; the best model so far, of step {}, is {}", result_.best_step,
+                       best_path().string());
+  }
+  return out + "; start anew with another --out.";
 }
 
 void Session::one_step(data::Loader& loader) {
@@ -382,6 +455,7 @@ void Session::one_step(data::Loader& loader) {
   options.learning_rate = learning_rate(recipe_.train, step_);
   options.grad_cache = recipe_.train.grad_cache;
   options.group = group_;
+  options.kept = kept_words();
   if (recipe_.ewc.lambda > 0) options.ewc = ewc_.get();
   if (objective_) {
     const StepOutcome outcome = take_step(*model_, batch, *objective_, *optimizer_, options);
@@ -485,26 +559,9 @@ void Session::take_scores(const DevScores& scores) {
   stopped_early_ = patience > 0 && without_gain_ >= patience && step_ > 0;
 }
 
-nn::SaveOptions Session::save_options() const {
-  nn::SaveOptions out;
-  for (const int64_t dim : recipe_.matryoshka.dims) {
-    out.matryoshka_dims.push_back(static_cast<size_t>(dim));
-  }
-  for (const auto& prompt : recipe_.save.prompts) {
-    const size_t equals = prompt.find('=');
-    if (equals == std::string::npos) {
-      throw_error(ErrorKind::usage, "save.prompts", "{} is not NAME=TEXT", quote(prompt));
-    }
-    out.prompts[prompt.substr(0, equals)] = prompt.substr(equals + 1);
-  }
-  out.default_prompt_name = recipe_.save.default_prompt;
-  constexpr DType kTypes[] = {DType::f32, DType::f16, DType::bf16};
-  out.dtype = kTypes[static_cast<size_t>(recipe_.save.dtype)];
-  if (recipe_.model.max_tokens > 0) out.max_tokens = recipe_.model.max_tokens;
-  return out;
+void Session::save(const fs::path& folder) {
+  model_->save(folder, save_options(recipe_), averages());
 }
-
-void Session::save(const fs::path& folder) { model_->save(folder, save_options(), averages()); }
 
 // Of the model's own weights; empty where none are kept.
 std::vector<at::Tensor> Session::averages() const {

@@ -3,7 +3,8 @@
 // not. Evaluation comes in as a callback; nothing is printed.
 //
 // Files below `out`: model/ (the result: a sentence-transformers folder), checkpoint.safetensors,
-// log.jsonl, events.out.tfevents.*, data/ (the sources' records), best/ (while it runs).
+// log.jsonl, events.out.tfevents.*, data/ (the sources' records), best/ (what becomes model/, while
+// it runs), train.lock (held while it runs).
 #pragma once
 
 #include <cstdint>
@@ -58,14 +59,6 @@ struct ScoreReport {
   bool best = false;
 };
 
-struct SessionEvents {
-  std::function<void(const StepReport&)> on_step;
-  std::function<void(const ScoreReport&)> on_scores;
-  std::function<void(const std::string&)> warn;  // one line of words
-  std::function<DevScores(Encoder&)> evaluate;   // empty: no evaluation
-  ProgressSink progress;                         // of reading sources
-};
-
 struct SourceReport {
   std::string name;
   uint64_t records = 0, bad_rows = 0;
@@ -85,10 +78,20 @@ struct SessionResult {
   double seconds = 0;
 };
 
+struct SessionEvents {
+  std::function<void(const StepReport&)> on_step;
+  std::function<void(const ScoreReport&)> on_scores;
+  std::function<void(const std::string&)> warn;  // one line of words
+  std::function<DevScores(Encoder&)> evaluate;   // empty: no evaluation
+  ProgressSink progress;                         // of reading sources
+  // Once, with the whole result, before its folder gets its name: what else belongs into it.
+  std::function<void(const SessionResult&, const std::filesystem::path& folder)> finish;
+};
+
 // Errors: those of recipes, sources and models; usage (a run without negatives, a checkpoint of
-// another recipe, an `out` that holds another run); bad_format (a loss without the fields it
-// needs); internal numbers that are not finite: usage, naming the rows; interrupted (a checkpoint
-// is written first).
+// another recipe, an `out` that holds another run or that a process is at work in); bad_format (a
+// loss without the fields it needs); internal numbers that are not finite: usage, naming the rows;
+// interrupted (a checkpoint is written first).
 SessionResult run_session(SessionOptions options, const SessionEvents& events);
 
 }  // namespace akin::train

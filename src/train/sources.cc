@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "data/tuple_store.h"
 #include "loss/matryoshka.h"
+#include "train/source_labels.h"
 
 namespace akin::train {
 namespace {
@@ -12,12 +14,15 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string file_name(const std::string& source) {
+  constexpr size_t kLongest = 100;
   std::string out;
-  for (const char c : source) {
+  for (const char c : source.substr(0, kLongest)) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                        c == '-' || c == '_';
     out += plain ? c : '-';
   }
+  // Names that differ only in what a file name leaves out are files of their own.
+  if (out != source) out += fmt::format("-{:016x}", hash64(source));
   return out + ".records";
 }
 
@@ -32,9 +37,6 @@ data::StoreOptions store_options(const SourceTable& source, const fs::path& data
   out.read.classes = source.classes;
   return out;
 }
-
-// Records of a text and its class that go to the loss as such.
-bool has_classes(const SourceTable& source) { return source.classes && !source.tuples; }
 
 void check_tuples(const SourceTable& source) {
   if (!source.tuples) return;
@@ -54,16 +56,19 @@ std::unique_ptr<loss::Loss> make_source_loss(const Recipe& recipe, const SourceT
   return loss::make_matryoshka(std::move(out), {recipe.matryoshka.dims, recipe.matryoshka.weights});
 }
 
-// What takes every second text for a positive must not get pairs that are none.
-void check_positives(const SourceTable& source, const data::RecordStore& store,
-                     const std::string& who) {
-  const uint64_t none = store.fields().not_pairs;
-  if (none == 0) return;
-  throw_error(ErrorKind::bad_format, source.name,
-              "{} of {} records have the label 0: their texts do not belong together, but {} takes "
-              "every second text for a positive; leave them out with labels = [\"0=drop\", "
-              "\"1=1\"], or choose a loss for labels, such as cosent",
-              none, store.size(), who);
+// Two passes over a text differ by their dropout masks alone.
+void check_second_pass(const Recipe& recipe, const SourceTable& source, const loss::Loss& loss,
+                       const nn::TextModel& model) {
+  if (!source.single || !loss.needs().documents) return;
+  const bool is_static = model.description().arch.kind == ModelKind::static_embedding;
+  const bool masks = recipe.model.dropout > 0 || recipe.model.attention_dropout > 0 ||
+                     (!recipe.adapters.names.empty() && recipe.adapters.dropout > 0);
+  if (!is_static && masks) return;
+  throw_error(ErrorKind::usage, source.name,
+              "a single text is its own positive under a second dropout mask, but {}, so both "
+              "passes give one vector; {}",
+              is_static ? "a static model has no dropout" : "dropout is off",
+              is_static ? "use pairs, or a transformer" : "raise model.dropout, or use pairs");
 }
 
 void check_fields(const SourceTable& source, const data::MixtureSource& opened,
@@ -105,6 +110,7 @@ void check_fields(const SourceTable& source, const data::MixtureSource& opened,
                 "the loss {} needs a teacher's vectors; name the model in [teacher]",
                 source.loss.name);
   }
+  check_labels(source, *opened.store, opened.batch, needs);
   if (opened.batch < 2 && opened.negatives == 0 && !needs.labels && !needs.teacher) {
     throw_error(ErrorKind::usage, source.name,
                 "a batch of {} row without negatives of its own has nothing to tell apart; raise "
@@ -217,6 +223,7 @@ Sources open_sources(const Recipe& recipe, const fs::path& data, const fs::path&
     if (pairs && opened.store->fields().not_pairs == 0) out.fisher.push_back(fisher);
     auto loss = make_source_loss(recipe, source);
     check_fields(source, opened, *loss, !recipe.teacher.model.empty());
+    check_second_pass(recipe, source, *loss, model);
     out.mixture.push_back(std::move(opened));
     out.collate.push_back(fisher.collate);
     out.tasks.push_back(fisher.tasks);

@@ -93,9 +93,9 @@ std::string offending_rows(nn::TextModel& model, const data::TrainBatch& batch) 
 [[noreturn]] void refuse(std::string_view what, double value, nn::TextModel& model,
                          const data::TrainBatch& batch, const StepOptions& options) {
   throw_error(ErrorKind::usage, fmt::format("step {}", batch.number + 1),
-              "the {} is {} at a learning rate of {:.3g}; the weights are as they were before this "
-              "step. A lower learning rate, more warm-up or clipping usually help; {}",
-              what, value, options.learning_rate, offending_rows(model, batch));
+              "the {} is {} at a learning rate of {:.3g}, and the step was not taken. {} A lower "
+              "train.learning_rate, more train.warmup or a smaller train.clip usually help; {}",
+              what, value, options.learning_rate, options.kept, offending_rows(model, batch));
 }
 
 }  // namespace

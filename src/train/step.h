@@ -23,6 +23,7 @@ struct StepOptions {
   Ewc* ewc = nullptr;      // adds its penalty to the loss
   Group* group = nullptr;  // processes that share the batch; null: this one alone
   TeacherAnswer teacher;   // to the whole batch
+  std::string kept;        // what stays of the run where a step cannot be taken; for the error
 };
 
 struct StepOutcome {

@@ -200,6 +200,14 @@ TEST(Checkpoint, RoundTripAndDamage) {
   bytes[bytes.size() - 3] ^= 1;
   write_file(path, bytes);
   EXPECT_THROW(read_checkpoint(path), Error);
+  write_file(path, bytes.substr(0, bytes.size() / 2));
+  try {
+    read_checkpoint(path);
+    FAIL() << "a cut file was read";
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()).find("download"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("remove the checkpoint"), std::string::npos);
+  }
   EXPECT_THROW(read_checkpoint(folder.path / "none"), Error);
 }
 

@@ -183,9 +183,9 @@ first=$!
 second=$!
 running="$first $second"
 end
-[ "$code0" = 2 ] && [ "$code1" = 2 ] && grep -q "/recipe/train/seed" err0
+[ "$code0" = 2 ] && [ "$code1" = 2 ] && grep -q "recipe.train.seed" err0
 result=$? && check "processes with different recipes" err0 err1
-both tiny --set train.batch=1
+both tiny --set train.batch=1 --set source.graded.batch=2
 [ "$code0" = 2 ] && [ "$code1" = 2 ] && grep -q "cannot be divided among 2 processes" err0
 result=$? && check "a batch of fewer rows than processes" err0 err1
 

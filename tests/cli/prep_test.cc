@@ -142,5 +142,36 @@ TEST(PrepCommand, EndsInTheSameBytesAfterBeingKilled) {
   EXPECT_FALSE(std::filesystem::exists(out + ".work"));
 }
 
+TEST(PrepCommand, LeavesNothingOfAKilledRunBeside) {
+  const TemporaryFolder folder;
+  const auto in = folder.write("pairs.jsonl", many_pairs(10)), out = folder.file("out.jsonl");
+  folder.write("out.jsonl.2147483647.tmp", "half");  // no process has the greatest number
+  folder.write("out.jsonl.x.tmp", "another's");
+  ASSERT_EQ(run({"prep", in, "--out", out}).code, 0);
+  EXPECT_FALSE(std::filesystem::exists(out + ".2147483647.tmp"));
+  EXPECT_TRUE(std::filesystem::exists(out + ".x.tmp"));
+  const auto below = run({"prep", in, "--out", in + "/x"});
+  EXPECT_EQ(below.code, 2);
+  EXPECT_NE(below.err.find("there is no folder"), std::string::npos) << below.err;
+}
+
+TEST(PrepCommand, SaysThatTheSameCommandGoesOn) {
+  const TemporaryFolder folder;
+  const auto in = folder.write("pairs.jsonl", many_pairs(120'000)), out = folder.file("out.jsonl");
+  const auto stopped = run({.arguments = {"prep", in, "--out", out, "--threads", "1"},
+                            .while_running = [&](int process) {
+                              for (int i = 0; i < 5000; ++i) {
+                                const std::string state = read(out + ".work/state.json");
+                                if (state.find("records_out") != std::string::npos) break;
+                                ::usleep(1000);
+                              }
+                              ::kill(process, SIGINT);
+                            }});
+  if (stopped.code == 0) GTEST_SKIP() << "the last pass was faster than the signal";
+  EXPECT_EQ(stopped.code, 130);
+  EXPECT_NE(stopped.err.find("the same command goes on"), std::string::npos) << stopped.err;
+  EXPECT_EQ(run({"prep", in, "--out", out}).code, 0);
+}
+
 }  // namespace
 }  // namespace akin::cli_test

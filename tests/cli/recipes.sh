@@ -42,8 +42,13 @@ run() {
     bge-finetune | text2vec-cosent) options="$options --set model.open=$work/m3e/model" ;;
     acge-multiloss-mrl)
       options="$options --set model.open=$work/m3e/model --set matryoshka.dims=48,24" ;;
-    akin-transformer) options="$options --set model.open=$work/akin-transformer-distil/model" ;;
-    akin-transformer-long) options="$options --set model.open=$work/akin-transformer/model" ;;
+    akin-transformer-distil)
+      options="$options $small --set matryoshka.dims=48,24 --set teacher.dims=32" ;;
+    akin-transformer)
+      options="$options --set model.open=$work/akin-transformer-distil/model"
+      options="$options --set matryoshka.dims=48,24" ;;
+    akin-transformer-long)
+      options="$options --set model.open=$work/akin-transformer/model --set matryoshka.dims=48,24" ;;
     akin-static | static-mrl)
       options="$options --set model.hidden=32 --set matryoshka.dims=32,16"
       options="$options --set model.tokenizer=tokenizers/bert-base-chinese" ;;

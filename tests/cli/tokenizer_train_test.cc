@@ -57,6 +57,24 @@ TEST(TokenizerCommand, TrainsWordPieceFromStdin) {
   EXPECT_EQ(json::parse(used.out)["tokens"], (json{"[Q]", "train"}));
 }
 
+TEST(TokenizerCommand, ReplacesNoTokenizerUnasked) {
+  const TemporaryFolder folder;
+  const auto lines = folder.write("lines.txt", kLines);
+  const auto out = folder.file("vocab");
+  std::vector<std::string> words = {"tokenizer", "train", lines, "--vocab-size",
+                                    "40",        "--out", out};
+  ASSERT_EQ(run(words).code, 0);
+  const std::string first = read(out + "/tokenizer.json");
+  words.emplace_back("--lowercase");
+  const auto refused = run(words);
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("--force"), std::string::npos) << refused.err;
+  EXPECT_EQ(read(out + "/tokenizer.json"), first);
+  words.emplace_back("--force");
+  EXPECT_EQ(run(words).code, 0);
+  EXPECT_NE(read(out + "/tokenizer.json"), first);
+}
+
 TEST(TokenizerCommand, Errors) {
   const TemporaryFolder folder;
   const auto lines = folder.write("lines.txt", kLines);

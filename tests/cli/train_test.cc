@@ -9,97 +9,13 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "run_program.h"
+#include "train_data.h"
 
 namespace akin::cli_test {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-std::string read(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream out;
-  out << file.rdbuf();
-  return out.str();
-}
-
-const std::vector<std::string> kThings = {"river",  "engine", "garden", "market", "winter",
-                                          "violin", "planet", "bridge", "window", "forest"};
-const std::vector<std::string> kDeeds = {"grows", "sleeps", "waits", "moves", "sings"};
-
-// Pairs that share a thing; triplets whose negative has another; grades; a vocabulary of it all.
-void write_data(const TemporaryFolder& folder) {
-  std::string pairs, triplets, graded, texts;
-  for (size_t i = 0; i < 400; ++i) {
-    const std::string& thing = kThings[i % kThings.size()];
-    const std::string& other = kThings[(i + 1 + i / 10 % 8) % kThings.size()];
-    const std::string& deed = kDeeds[i / 10 % kDeeds.size()];
-    const std::string query = "the " + thing + " " + deed + " " + std::to_string(i);
-    const std::string positive = "a " + thing + " that " + deed + " " + std::to_string(i);
-    const std::string negative = "a " + other + " that " + deed;
-    pairs += json{{"query", query}, {"positive", positive}}.dump() + "\n";
-    triplets +=
-        json{{"query", query}, {"positive", positive}, {"negatives", {negative}}}.dump() + "\n";
-    graded += json{{"query", query},
-                   {"positive", i % 2 == 0 ? positive : negative},
-                   {"label", i % 2 == 0 ? 1.0 : 0.1 * static_cast<double>(i % 5)}}
-                  .dump() +
-              "\n";
-    texts += query + "\n" + positive + "\n";
-  }
-  folder.write("pairs.jsonl", pairs);
-  folder.write("triplets.jsonl", triplets);
-  folder.write("graded.jsonl", graded);
-  folder.write("texts.txt", texts);
-  const auto made = run({"tokenizer", "train", "--type", "wordpiece", "--vocab-size", "300",
-                         "--out", folder.file("vocab"), folder.file("texts.txt")});
-  ASSERT_EQ(made.code, 0) << made.err;
-}
-
-constexpr const char* kTransformer = R"(
-[model]
-tokenizer = "vocab"
-layers = 2
-hidden = 32
-heads = 2
-ffn_hidden = 64
-max_tokens = 32
-[train]
-steps = 40
-batch = 16
-learning_rate = 1e-3
-log_every = 5
-checkpoint_every = 4
-threads = 2
-grad_cache = 24
-ema = 0.9
-[loss]
-name = "infonce"
-[matryoshka]
-dims = [32, 16]
-[[source]]
-path = "pairs.jsonl"
-[[source]]
-path = "triplets.jsonl"
-negatives = 1
-loss = "jina_triplet"
-[[source]]
-path = "graded.jsonl"
-loss = "cosent"
-distinct = false
-[[source]]
-name = "alone"
-path = "texts.txt"
-single = true
-loss = "simcse_unsup"
-)";
-
-std::vector<std::string> command(const TemporaryFolder& folder, const std::string& recipe,
-                                 const std::string& out) {
-  return {"train", folder.file(recipe), "--data", folder.path().string(),
-          "--out", folder.file(out)};
-}
 
 TEST(Train, MakesAModelThatOpens) {
   const TemporaryFolder folder;
@@ -170,20 +86,6 @@ TEST(Train, KilledAtAnyMomentItResumesToTheSameBytes) {
   EXPECT_GE(stopped, kMoments / 2);
 }
 
-constexpr const char* kStatic = R"(
-[model]
-family = "static_embedding"
-tokenizer = "vocab"
-hidden = 16
-[train]
-steps = 60
-batch = 32
-learning_rate = 2e-2
-weight_decay = 0
-[[source]]
-path = "pairs.jsonl"
-)";
-
 TEST(Train, StaticModelsLearnAndResume) {
   const TemporaryFolder folder;
   write_data(folder);
@@ -200,7 +102,7 @@ TEST(Train, StaticModelsLearnAndResume) {
   words.insert(words.end(), {"--set", "train.learning_rate=1e-2"});
   const auto other = run(words);
   EXPECT_EQ(other.code, 2);
-  EXPECT_NE(other.err.find("learning-rate"), std::string::npos) << other.err;
+  EXPECT_NE(other.err.find("train.learning_rate"), std::string::npos) << other.err;
 }
 
 // A new student of a model that was trained before gives its vectors, and its ranking.
@@ -251,6 +153,33 @@ TEST(Train, AModelThatCollapsesIsCalledOut) {
   EXPECT_EQ(sound.err.find("collapsed"), std::string::npos) << sound.err;
 }
 
+// A limit below the opened model's counts while it trains, not only in the folder that comes out.
+TEST(Train, AnOpenedModelIsTrainedOnTextsOfTheLengthAskedFor) {
+  const TemporaryFolder folder;
+  write_data(folder);
+  folder.write("recipe.toml", kTransformer);
+  auto first = command(folder, "recipe.toml", "first");
+  first.insert(first.end(), {"--set", "train.steps=2"});
+  ASSERT_EQ(run(first).code, 0);
+  folder.write("open.toml",
+               "[model]\nopen = \"first/model\"\n[train]\nsteps = 2\nlog_every = 1\n"
+               "threads = 2\n[[source]]\npath = \"pairs.jsonl\"\n");
+  const auto trained = [&](const std::string& out, const std::string& limit) {
+    auto words = command(folder, "open.toml", out);
+    words.insert(words.end(), {"--set", "model.max_tokens=" + limit});
+    return run(words);
+  };
+  ASSERT_EQ(trained("all", "32").code, 0);
+  ASSERT_EQ(trained("cut", "5").code, 0);
+  EXPECT_EQ(read(folder.path() / "all" / "log.jsonl").find("cut_texts"), std::string::npos);
+  EXPECT_NE(read(folder.path() / "cut" / "log.jsonl").find("cut_texts"), std::string::npos);
+  const std::string limits = read(folder.path() / "cut" / "model" / "sentence_bert_config.json");
+  EXPECT_EQ(json::parse(limits).at("max_seq_length"), 5);
+  const auto beyond = trained("beyond", "4096");
+  EXPECT_EQ(beyond.code, 2);
+  EXPECT_NE(beyond.err.find("positions for 512"), std::string::npos) << beyond.err;
+}
+
 TEST(Train, NamesWhatIsWrong) {
   const TemporaryFolder folder;
   write_data(folder);
@@ -285,6 +214,54 @@ TEST(Train, NamesWhatIsWrong) {
                 .find("ewc.estimate"),
             std::string::npos);
   EXPECT_NE(error("[train]\nstep = 1\n").find("recipe.toml:2"), std::string::npos);
+  // Grades are no matter of 0 and 1.
+  EXPECT_NE(error(recipe + "[[source]]\npath = \"graded.jsonl\"\n").find("the labels are grades"),
+            std::string::npos);
+  // Two passes over a text need two masks.
+  const std::string alone = "[[source]]\nname = \"alone\"\npath = \"texts.txt\"\nsingle = true\n";
+  EXPECT_NE(error(recipe + alone).find("a static model has no dropout"), std::string::npos);
+  EXPECT_NE(error(kTransformer, {"--set", "model.dropout=0", "--set", "model.attention_dropout=0"})
+                .find("dropout is off"),
+            std::string::npos);
+}
+
+// Labels that tell nothing apart, under losses that compare texts by them.
+TEST(Train, RefusesLabelsThatTeachNothing) {
+  const TemporaryFolder folder;
+  write_data(folder);
+  std::string same, own, mixed, ones;
+  for (int i = 0; i < 40; ++i) {
+    const std::string text = kThings[static_cast<size_t>(i) % 10] + " " + std::to_string(i);
+    const auto row = [&](const std::string& label) {
+      return json{{"text", text}, {"label", label}}.dump() + "\n";
+    };
+    same += row("a");
+    own += row(std::to_string(i));
+    mixed += row(i % 2 == 0 ? "a" : "b");
+    ones += json{{"query", text}, {"positive", text}, {"label", 1}}.dump() + "\n";
+  }
+  folder.write("same.jsonl", same);
+  folder.write("own.jsonl", own);
+  folder.write("mixed.jsonl", mixed);
+  folder.write("one.jsonl", same.substr(0, same.find('\n') + 1));
+  folder.write("ones.jsonl", ones);
+  const std::string head = std::string(kStatic).substr(0, std::string(kStatic).find("[["));
+  const auto error = [&](const std::string& file, const std::string& rest) {
+    folder.write("recipe.toml", head + "[[source]]\npath = \"" + file + "\"\n" + rest);
+    const auto result = run(command(folder, "recipe.toml", "run_" + file));
+    return result.err + result.out;
+  };
+  for (const std::string loss : {"label_softmax", "label_rank"}) {
+    const std::string rest = "classes = true\nloss = \"" + loss + "\"\n";
+    EXPECT_NE(error("same.jsonl", rest).find("there is nothing to learn"), std::string::npos);
+    EXPECT_NE(error("one.jsonl", rest).find("there is nothing to learn"), std::string::npos);
+    EXPECT_NE(error("own.jsonl", rest).find("labels of their own"), std::string::npos);
+    EXPECT_NE(error("mixed.jsonl", rest + "batch = 1\n").find("raise batch"), std::string::npos);
+    EXPECT_NE(error("mixed.jsonl", rest).find("run_mixed"), std::string::npos);  // it runs
+    fs::remove_all(folder.path() / "run_mixed.jsonl");
+  }
+  EXPECT_NE(error("ones.jsonl", "loss = \"cosent\"\n").find("there is nothing to learn"),
+            std::string::npos);
 }
 
 TEST(Train, ANumberThatIsNotFiniteStopsTheRunAndNamesRows) {

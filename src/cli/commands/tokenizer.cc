@@ -42,7 +42,7 @@ struct TokenizerOptions {
   size_t threads = 0;
   std::vector<std::string> field;
   store::TextFormat input_format = store::TextFormat::automatic;
-  bool skip_bad_rows = false;
+  bool skip_bad_rows = false, force = false;
   template <typename Visitor>
   void fields(Visitor& v) {
     v("+inputs=FILE", inputs,
@@ -50,6 +50,7 @@ struct TokenizerOptions {
       ".txt "
       "and .md, or - for stdin");
     v("out=FOLDER", out, "where tokenizer.json and tokenizer_config.json go");
+    v("force", force, "write in place of a tokenizer that is there");
     v("type=TYPE", recipe.type, "the kind of vocabulary");
     v("vocab-size=N", vocab_size, "tokens in all, the special ones too");
     v("field=NAME", field,
@@ -197,6 +198,12 @@ void check_options(TokenizerOptions& options) {
   std::error_code error;
   if (fs::exists(options.out, error) && !fs::is_directory(options.out, error)) {
     throw_error(ErrorKind::usage, "--out", "{} is there and no folder", quote(options.out));
+  }
+  if (!options.force && fs::exists(fs::path(options.out) / "tokenizer.json", error)) {
+    throw_error(ErrorKind::usage, "--out",
+                "{} holds a tokenizer already, and models may have been trained with it; name "
+                "another folder, or pass --force",
+                quote(options.out));
   }
   if (options.max_words < 1000) {
     throw_error(ErrorKind::usage, "--max-words", "got {}, expected at least 1000",

@@ -26,7 +26,8 @@ int list(Context& context) {
   if (context.json()) {
     nlohmann::ordered_json out;
     for (const auto& info : loss::loss_infos()) {
-      out["losses"].push_back({{"name", info.name}, {"summary", info.summary}});
+      out["losses"].push_back(
+          {{"name", info.name}, {"summary", info.summary}, {"options", info.options}});
     }
     for (const auto& table : train::recipe_tables()) {
       for (const auto& field : table.fields) {
@@ -42,6 +43,7 @@ int list(Context& context) {
   context.write(bold("losses", context.color()) + "\n");
   for (const auto& info : loss::loss_infos()) {
     context.print("  {}  {}\n", fit(info.name, 18), info.summary);
+    if (!info.options.empty()) context.print("  {}  takes {}\n", fit("", 18), info.options);
   }
   for (const auto& table : train::recipe_tables()) {
     context.write("\n" + bold(table.name, context.color()) + "\n");
@@ -241,14 +243,14 @@ int run_training(const TrainOptions& options, Context& context) {
       return scores;
     };
   }
-  const auto result = train::run_session(session, events);
-  context.end_progress();
-  if (!result.was_done) {
-    write_file(result.model / "README.md", model_card(result, record, options.recipe));
+  events.finish = [&](const train::SessionResult& result, const fs::path& folder) {
+    write_file(folder / "README.md", model_card(result, record, options.recipe));
     write_file(session.out / "report.html",
                training_report(result, record, session.out / "log.jsonl"));
     context.write_record(session.out / "akin_train", {{"recipe", record}});
-  }
+  };
+  const auto result = train::run_session(session, events);
+  context.end_progress();
   print_result(result, context);
   return 0;
 }

@@ -19,7 +19,7 @@ class CoSent final : public CosineLoss {
  public:
   explicit CoSent(const LossOptions& options) : temperature_(options.temperature) {}
   std::string_view name() const override { return "cosent"; }
-  LossNeeds needs() const override { return {.labels = true}; }
+  LossNeeds needs() const override { return {.labels = true, .several_labels = true}; }
   CosinePlan plan(const LossInput& in) const override {
     // [B, B]: pairs of rows whose order the labels do not say.
     CosinePlan plan{.against = Against::pair};

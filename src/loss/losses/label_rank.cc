@@ -20,7 +20,9 @@ class LabelRank final : public CosineLoss {
  public:
   explicit LabelRank(const LossOptions& options) : temperature_(options.temperature) {}
   std::string_view name() const override { return "label_rank"; }
-  LossNeeds needs() const override { return {.labels = true, .documents = false}; }
+  LossNeeds needs() const override {
+    return {.labels = true, .documents = false, .several_labels = true, .shared_labels = true};
+  }
   // excluded: the texts of one label, [T, T].
   CosinePlan plan(const LossInput& in) const override {
     return {.against = Against::texts, .excluded = same_label(in)};

@@ -1,4 +1,4 @@
-#include "index/write_lock.h"
+#include "base/folder_lock.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 
-namespace akin::index {
+namespace akin {
 namespace {
 
 std::string holder(int file) {
@@ -23,8 +23,9 @@ std::string holder(int file) {
 
 }  // namespace
 
-WriteLock::WriteLock(const std::filesystem::path& folder) {
-  const auto path = folder / kLockName;
+FolderLock::FolderLock(const std::filesystem::path& folder, std::string_view name,
+                       std::string_view busy) {
+  const auto path = folder / name;
   file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (file_ < 0) {
     throw_error(ErrorKind::io, path.string(), "cannot open for writing: {}", std::strerror(errno));
@@ -36,15 +37,14 @@ WriteLock::WriteLock(const std::filesystem::path& folder) {
     if (error != EWOULDBLOCK) {
       throw_error(ErrorKind::io, path.string(), "cannot lock: {}", std::strerror(error));
     }
-    throw_error(ErrorKind::usage, folder.string(),
-                "another process{} is writing here; wait until it is done",
-                who.empty() ? std::string() : " (" + who + ")");
+    throw_error(ErrorKind::usage, folder.string(), "another process{} {}",
+                who.empty() ? std::string() : " (" + who + ")", busy);
   }
   // The number is for people only: a lock without it is a lock too.
   const std::string number = std::to_string(::getpid()) + "\n";
   if (::ftruncate(file_, 0) == 0) (void)!::pwrite(file_, number.data(), number.size(), 0);
 }
 
-WriteLock::~WriteLock() { ::close(file_); }
+FolderLock::~FolderLock() { ::close(file_); }
 
-}  // namespace akin::index
+}  // namespace akin
