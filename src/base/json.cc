@@ -74,6 +74,15 @@ simdjson::error_code parse_json(simdjson::dom::parser& parser, std::string_view 
   return parser.parse(again).get(root);
 }
 
+std::string json_problem(simdjson::error_code error, std::string_view text) {
+  std::string out = fmt::format("not valid JSON: {}", simdjson::error_message(error));
+  for (const std::string_view word : {"NaN", "Infinity"}) {
+    if (text.find(word) == text.npos) continue;
+    return out + fmt::format(" ({} is no number of JSON: write null, or leave the row out)", word);
+  }
+  return out;
+}
+
 JsonDocument JsonDocument::parse(std::string_view text, std::string where) {
   JsonDocument document;
   document.where_ = std::move(where);
@@ -81,8 +90,7 @@ JsonDocument JsonDocument::parse(std::string_view text, std::string where) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   const auto error = parse_json(*document.parser_, text, false, document.root_);
   if (error) {
-    throw_error(ErrorKind::bad_format, document.where_, "not valid JSON: {}",
-                simdjson::error_message(error));
+    throw_error(ErrorKind::bad_format, document.where_, "{}", json_problem(error, text));
   }
   return document;
 }

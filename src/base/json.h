@@ -20,6 +20,10 @@ namespace akin {
 simdjson::error_code parse_json(simdjson::dom::parser& parser, std::string_view text, bool padded,
                                 simdjson::dom::element& root);
 
+// What parse_json found wrong, for a message: simdjson's words, and what Python's writers do that
+// no JSON reader takes.
+std::string json_problem(simdjson::error_code error, std::string_view text);
+
 // A parsed document that owns its bytes. Values borrowed from it live as long as it does.
 class JsonDocument {
  public:

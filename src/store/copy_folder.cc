@@ -1,7 +1,6 @@
 #include "store/copy_folder.h"
 
 #include <string>
-#include <system_error>
 
 #include "base/file.h"
 
@@ -17,20 +16,6 @@ void copy_one(const fs::path& from, const fs::path& to) {
   out.write(in.bytes().data(), in.bytes().size());
   out.commit();
   fs::permissions(to, fs::status(from).permissions());
-}
-
-}  // namespace
-
-namespace {
-
-// A disk that is full while the system copies is told as an input/output error.
-void copy_one(const fs::path& in, const fs::path& out) {
-  std::error_code error, ignored;
-  if (fs::copy_file(in, out, error)) return;
-  const fs::space_info space = fs::space(out.parent_path(), ignored);
-  if (!ignored && space.available < fs::file_size(in, ignored))
-    error = std::make_error_code(std::errc::no_space_on_device);
-  throw fs::filesystem_error("cannot copy", in, out, error);
 }
 
 }  // namespace

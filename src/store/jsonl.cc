@@ -48,7 +48,7 @@ class JsonlSource : public RowSource {
     // The line reader keeps LineReader::kPaddingBytes readable behind every line.
     const auto error = parse_json(parser_, line, true, element);
     if (error) {
-      problem = fmt::format("not valid JSON: {}", simdjson::error_message(error));
+      problem = json_problem(error, line);
       return false;
     }
     std::string_view plain;

@@ -117,12 +117,12 @@ class JsonRows : public RowReader {
   // What is wrong, or nothing. The line reader keeps kPaddingBytes readable behind every line.
   std::string parse(std::string_view text) {
     const auto error = parse_json(parser_, text, true, root_);
-    return error ? simdjson::error_message(error) : std::string();
+    return error ? json_problem(error, text) : std::string();
   }
 
   void read_object(std::string_view line) {
     const std::string problem = parse(line);
-    if (!problem.empty()) fail(fmt::format("not valid JSON: {}. Repair the row", problem));
+    if (!problem.empty()) fail(fmt::format("{}. Repair the row", problem));
     if (root_.get(object_) != simdjson::SUCCESS) {
       fail("expected one JSON object a line. Repair the row");
     }
@@ -147,8 +147,7 @@ class JsonRows : public RowReader {
     document_ = simdjson::padded_string(text);
     const auto error = parse_json(parser_, document_, true, root_);
     if (error) {
-      throw_error(ErrorKind::bad_format, where_, "not valid JSON: {}. Repair the file",
-                  simdjson::error_message(error));
+      throw_error(ErrorKind::bad_format, where_, "{}. Repair the file", json_problem(error, text));
     }
     whole_ = true;
     row_ = 0;

@@ -73,6 +73,7 @@ TEST_F(Rows, Jsonl) {
       "a.jsonl", text, {"t"});
   bad("a.jsonl: the file is empty", "a.jsonl", "\n \n", {"id"});
   bad("a.jsonl:2: not valid JSON", "a.jsonl", "{\"a\":1}\n{\"a\":\n", {"a"});
+  bad("NaN is no number of JSON", "a.jsonl", "{\"a\":1}\n{\"a\": NaN}\n", {"a"});
   bad("a.jsonl:1: expected one JSON object a line", "a.jsonl", "[1]\n", {"a"});
   bad("a.jsonl:2: the row is longer than 20 bytes", "a.jsonl",
       "{\"a\":1}\n{\"a\":\"" + std::string(30, 'x') + "\"}\n", {"a"}, {.max_row_bytes = 20});

@@ -40,6 +40,9 @@ void check_values(const Recipe& recipe, const std::string& where) {
   check_range(where, "pretrain.mask", recipe.pretrain.mask, 0, 0.95, "a share, from 0 to 0.95");
   check_range(where, "pretrain.decoder_mask", recipe.pretrain.decoder_mask, 0, 0.95,
               "a share, from 0 to 0.95");
+  check_range(where, "ewc.lambda", recipe.ewc.lambda, 0, kMany, "0 or more");
+  check_range(where, "ewc.clip", recipe.ewc.clip, 1e-9, 1, "a quantile, above 0 and up to 1");
+  check_range(where, "ewc.decay", recipe.ewc.decay, 0, 1, "from 0 to 1");
   check_range(where, "pretrain.bag_weight", recipe.pretrain.bag_weight, 0, 1e6, "0 or more");
   if (!recipe.model.position.empty() && recipe.model.position != "rotary") {
     throw_error(ErrorKind::usage, where, "model.position is {}, expected rotary or nothing",

@@ -159,6 +159,7 @@ TEST(Recipe, RefusesValuesThatCannotBe) {
   EXPECT_NE(error_of("[train]\nsteps = 0\n" + source).find("train.steps is 0"), std::string::npos);
   EXPECT_NE(error_of("[train]\nwarmup = 2\n" + source).find("train.warmup"), std::string::npos);
   EXPECT_NE(error_of(source, {"train.clip=-1"}).find("train.clip"), std::string::npos);
+  EXPECT_NE(error_of(source, {"ewc.lambda=-1"}).find("ewc.lambda"), std::string::npos);
   EXPECT_NE(error_of(source, {"train.steps"}).find("TABLE.KEY=VALUE"), std::string::npos);
   EXPECT_NE(error_of(source, {"source.b.weight=1"}).find("no source"), std::string::npos);
   const std::string words = error_of(source, {"train.learning_rate=fast"});  // a key, not a flag
