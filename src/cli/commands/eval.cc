@@ -154,7 +154,7 @@ fs::path cache_folder(const EvalOptions& options) {
   return options.cache.empty() ? fs::path(options.out) / "cache" : fs::path(options.cache);
 }
 
-Models load_models(const EvalOptions& options, Context& context) {
+Models load_models(const EvalOptions& options) {
   Models out;
   std::vector<Precision> dtypes = options.dtype;
   if (dtypes.empty()) dtypes = {Precision::f32};
@@ -321,7 +321,7 @@ int run_tasks(const EvalOptions& options, const std::vector<eval::TaskSpec>& tas
               const std::vector<eval::TaskSpec>& declared, Context& context) {
   if (!options.report.empty()) check_output("--report", options.report);
   const Stopwatch watch;
-  const Models models = load_models(options, context);
+  const Models models = load_models(options);
   warn_of_dims(options, models.encoders[0]->info(), context);
   if (options.dry_run) return dry_run(tasks, options, context);
   ThreadPool pool(options.model.threads == 0 ? usable_cpus() : options.model.threads);
