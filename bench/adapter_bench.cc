@@ -42,7 +42,9 @@ void measure(const char* folder, std::span<const std::string_view> texts, size_t
   const std::vector<std::string>& names = encoder->info().tasks;
   if (names.empty())
     throw_error(ErrorKind::usage, folder, "the folder has no adapters; take one that has some");
-  const EncodeOptions plain{.prompt = "", .truncate = Truncate::right};  // the same tokens
+  EncodeOptions plain;  // the same tokens
+  plain.prompt = "";
+  plain.truncate = Truncate::right;
   EncodeOptions mixed = plain;
   for (size_t i = 0; i < texts.size(); ++i) mixed.tasks.push_back(names[i % names.size()]);
 

@@ -95,10 +95,10 @@ TEST(ServeProgram, LateChunksHaveAllTheirTokens) {
 }
 
 TEST(ServeProgram, RefusesLimitsOfNothingAndEmptyKeys) {
-  for (const std::vector<std::string> flags : {std::vector<std::string>{"--api-key", ""},
-                                               {"--max-queue", "0"},
-                                               {"--max-connections", "0"},
-                                               {"--max-client-batch", "0"}}) {
+  for (const auto& flags : {std::vector<std::string>{"--api-key", ""},
+                            {"--max-queue", "0"},
+                            {"--max-connections", "0"},
+                            {"--max-client-batch", "0"}}) {
     std::vector<std::string> words = {"serve", "--model", kModel, "--port", "0"};
     words.insert(words.end(), flags.begin(), flags.end());
     const auto done = run(words);
