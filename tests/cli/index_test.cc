@@ -165,6 +165,21 @@ TEST(IndexCommand, OtherInputs) {
   EXPECT_NE(skipped.err.find("1 bad rows skipped"), std::string::npos) << skipped.err;
 }
 
+TEST(IndexCommand, ABuildWithoutADocumentLeavesNothing) {
+  const TemporaryFolder folder;
+  const auto rows = folder.write("rows.jsonl", "{\"body\":\"some text\"}\n");
+  const auto index = folder.file("new.index");
+  const auto mistyped = run({"index", "build", index, rows, "--model", kModel, "--field", "bodi"});
+  EXPECT_EQ(mistyped.code, 1);
+  EXPECT_NE(mistyped.err.find("bodi"), std::string::npos) << mistyped.err;
+  EXPECT_FALSE(std::filesystem::exists(index));
+  const auto piped = run(Invocation{.arguments = {"index", "build", index, "--model", kModel,
+                                                  "--input-format", "tsv", "--field", "body", "-"},
+                                    .input = "body\tn\npiped words\t1\n"});
+  ASSERT_EQ(piped.code, 0) << piped.err;
+  EXPECT_EQ(stats(index)["documents"], 1);
+}
+
 TEST(IndexCommand, RefusesAnotherModel) {
   const TemporaryFolder folder;
   const auto rows = folder.write("a.jsonl", make_rows(0, 5));

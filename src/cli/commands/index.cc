@@ -208,8 +208,10 @@ void fill(IndexOptions& options, const std::string& folder, std::vector<std::str
     index.update_graph([&](const Progress& step) { context.progress(step); });
   } catch (const Error& error) {
     context.end_progress();
+    const uint64_t documents = index.stats().documents;
+    if (documents == 0) throw;
     const auto words = fmt::format("holds {} documents; the same command goes on from there",
-                                   thousands(index.stats().documents));
+                                   thousands(documents));
     if (error.kind() == ErrorKind::interrupted) {
       throw_error(ErrorKind::interrupted, folder, "interrupted; {}", words);
     }
@@ -235,8 +237,17 @@ int build(IndexOptions& options, const std::string& folder, std::vector<std::str
   if (info.similarity == "dot" && !info.normalizes) options.encode.normalize = false;
   const auto encode = encode_options(options.encode, Side::document, info, context);
   const IndexInput check(files, options.input, context);  // before a folder is made
-  const auto index = index::Index::create(folder, make_spec(options, info, encode));
-  fill(options, folder, std::move(files), *index, *encoder, encode, context);
+  auto index = index::Index::create(folder, make_spec(options, info, encode));
+  try {
+    fill(options, folder, std::move(files), *index, *encoder, encode, context);
+  } catch (...) {
+    // An empty index would only bind the folder to this model and these settings.
+    const bool nothing = index->stats().documents == 0;
+    index.reset();
+    std::error_code ignored;
+    if (nothing) fs::remove_all(folder, ignored);
+    throw;
+  }
   return 0;
 }
 
