@@ -80,7 +80,7 @@ bool is_within(const fs::path& inner, const fs::path& outer) {
 // The first file below `out` that is no part of a model made from `in`, relative; empty for none.
 fs::path foreign_file(const fs::path& in, const fs::path& out) {
   for (const auto& entry : fs::recursive_directory_iterator(out)) {
-    const fs::path relative = entry.path().lexically_relative(out);
+    fs::path relative = entry.path().lexically_relative(out);
     if (entry.is_directory() && !entry.is_symlink()) continue;
     const fs::path folder = relative.parent_path();
     const bool weights =

@@ -223,6 +223,7 @@ class RerankingTask final : public Task {
     std::vector<Rankings> rankings(context.dims.size(), Rankings(lists.groups.ids.size()));
     rank(lists, documents, context, rankings);
     std::vector<Scores> out;
+    out.reserve(rankings.size());
     for (auto& ranking : rankings) out.push_back(score(lists, ranking, context));
     return out;
   }
