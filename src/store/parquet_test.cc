@@ -271,6 +271,12 @@ TEST(Thrift, Limits) {
   });
   expect_error(ErrorKind::bad_format, "64 bits", [&] { skip("\x16" + std::string(11, '\xFF')); });
   expect_error(ErrorKind::bad_format, "unknown type", [&] { skip("\x1D"); });
+  // Booleans of a map take a byte each, so that a count beyond the bytes is a lie.
+  EXPECT_EQ(skip("\x1B\x02\x12\x01\x01\x01\x01\0"s), 0U);
+  expect_error(ErrorKind::bad_format, "longer than the file",
+               [&] { skip("\x1B\xFF\xFF\xFF\xFF\x7F\x11"); });
+  expect_error(ErrorKind::bad_format, "longer than the file",
+               [&] { skip("\x19\xFC\xFF\xFF\xFF\xFF\x7F\0"s); });
   expect_error(ErrorKind::bad_format, "longer than the file", [] {
     ThriftReader("\xF5\xFF\xFF\xFF\x7F", "t").read_list(ThriftReader::Type::i32);
   });

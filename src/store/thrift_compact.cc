@@ -48,8 +48,7 @@ size_t ThriftReader::read_list(Type item) {
   const uint8_t head = byte();
   uint64_t count = head >> 4;
   if (count == 15) count = varint();
-  // Every item takes a byte at least.
-  if (count > rest_.size()) fail("the Parquet metadata holds a list longer than the file");
+  check_count(count);
   if (count > 0 && static_cast<Type>(head & 15U) != item) {
     fail("the Parquet metadata holds a list of an unexpected type");
   }
@@ -70,7 +69,18 @@ bool ThriftReader::next_field(Field& field) {
   return true;
 }
 
+// Every item takes a byte at least.
+void ThriftReader::check_count(uint64_t count) const {
+  if (count > rest_.size()) fail("the Parquet metadata holds a list longer than the file");
+}
+
 void ThriftReader::skip(Type type) { skip(type, 0); }
+
+// Booleans in a list or map take a byte each; those of a structure are in the field's type.
+// NOLINTNEXTLINE(misc-no-recursion): as skip
+void ThriftReader::skip_item(Type type, int depth) {
+  skip(type == Type::yes || type == Type::no ? Type::i8 : type, depth);
+}
 
 // NOLINTNEXTLINE(misc-no-recursion): at most kMaxDepth deep
 void ThriftReader::skip(Type type, int depth) {
@@ -98,20 +108,18 @@ void ThriftReader::skip(Type type, int depth) {
       const uint8_t head = byte();
       uint64_t count = head >> 4;
       if (count == 15) count = varint();
-      const auto item = static_cast<Type>(head & 15U);
-      for (; count > 0; --count) {
-        // Booleans in a list take a byte each.
-        skip(item == Type::yes || item == Type::no ? Type::i8 : item, depth + 1);
-      }
+      check_count(count);
+      for (; count > 0; --count) skip_item(static_cast<Type>(head & 15U), depth + 1);
       return;
     }
     case Type::map: {
       uint64_t count = varint();
       if (count == 0) return;
       const uint8_t types = byte();
+      check_count(count);
       for (; count > 0; --count) {
-        skip(static_cast<Type>(types >> 4), depth + 1);
-        skip(static_cast<Type>(types & 15U), depth + 1);
+        skip_item(static_cast<Type>(types >> 4), depth + 1);
+        skip_item(static_cast<Type>(types & 15U), depth + 1);
       }
       return;
     }

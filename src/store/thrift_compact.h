@@ -60,7 +60,9 @@ class ThriftReader {
  private:
   uint8_t byte();
   uint64_t varint();
+  void check_count(uint64_t count) const;
   void skip(Type type, int depth);
+  void skip_item(Type type, int depth);
   void expect(Field field, Type type) const;
 
   std::string_view rest_;
