@@ -197,7 +197,7 @@ std::string HubConnection::get_text(const std::string& url, std::string_view wha
     }
     text += bytes;
   };
-  const HttpResponse response = send(std::move(request), /*leave_hub=*/true);
+  const HttpResponse response = send(request, /*leave_hub=*/true);
   if (response.status != 200 || !response.problem.empty()) fail(response, what);
   return text;
 }
@@ -207,7 +207,7 @@ HubFile HubConnection::describe(const std::string& url, const std::string& path,
   HttpRequest request{.url = url, .head = true, .headers = {"Accept-Encoding: identity"}};
   request.connect_timeout_s = env_.metadata_timeout_s;
   request.stall_timeout_s = env_.metadata_timeout_s;
-  const HttpResponse response = send(std::move(request), /*leave_hub=*/false);
+  const HttpResponse response = send(request, /*leave_hub=*/false);
   const bool answered = response.status == 200 || (response.status >= 300 && response.status < 400);
   if (!answered || !response.problem.empty()) fail(response, path);
   const std::string said = header(response, "x-repo-commit");
