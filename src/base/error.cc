@@ -5,6 +5,8 @@
 #include <numeric>
 #include <vector>
 
+#include "base/utf8_sequence.h"
+
 namespace akin {
 namespace {
 
@@ -20,26 +22,6 @@ constexpr std::array<ErrorKindInfo, 10> kInfo = {{
     {"interrupted", 130, 503, "Backend", "server_error"},
     {"internal", 1, 500, "Backend", "server_error"},
 }};
-
-// Bytes of the character that begins here; 0 where it is no UTF-8 (Unicode 15, table 3-7).
-size_t character_size(std::string_view text) {
-  const auto at = [&](size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
-  };
-  const auto follows = [&](size_t i, unsigned low = 0x80, unsigned high = 0xBF) {
-    return at(i) >= low && at(i) <= high;
-  };
-  const unsigned first = at(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    const bool second = follows(1, first == 0xE0 ? 0xA0 : 0x80, first == 0xED ? 0x9F : 0xBF);
-    return second && follows(2) ? 3 : 0;
-  }
-  if (first < 0xF0 || first > 0xF4) return 0;
-  const bool second = follows(1, first == 0xF0 ? 0x90 : 0x80, first == 0xF4 ? 0x8F : 0xBF);
-  return second && follows(2) && follows(3) ? 4 : 0;
-}
 
 }  // namespace
 
@@ -63,7 +45,9 @@ std::string quote(std::string_view bytes, size_t max_bytes) {
   while (n < bytes.size() && n > 0 && (static_cast<unsigned char>(bytes[n]) & 0xC0) == 0x80) --n;
   for (std::string_view rest = bytes.substr(0, n); !rest.empty();) {
     const auto u = static_cast<unsigned char>(rest[0]);
-    const size_t size = character_size(rest);
+    size_t subpart = 0;
+    const size_t size =
+        sequence_length(reinterpret_cast<const uint8_t*>(rest.data()), rest.size(), &subpart);
     if (size == 0 || u < 0x20 || u == 0x7F) {
       out += fmt::format("\\x{:02x}", u);
     } else {
@@ -74,6 +58,23 @@ std::string quote(std::string_view bytes, size_t max_bytes) {
   }
   out += n < bytes.size() ? fmt::format("\"... ({} bytes)", bytes.size()) : "\"";
   return out;
+}
+
+std::string list_some(std::span<const std::string> names, size_t most) {
+  std::string out;
+  for (size_t i = 0; i < std::min(names.size(), most); ++i) {
+    if (i > 0) out += ", ";
+    out += names[i];
+  }
+  if (names.size() > most) out += fmt::format(" and {} more", names.size() - most);
+  return out.empty() ? "none" : out;
+}
+
+std::string quote_some(std::span<const std::string> names, size_t most) {
+  std::vector<std::string> quoted;
+  quoted.reserve(names.size());
+  for (const auto& name : names) quoted.push_back(quote(name, 40));
+  return list_some(quoted, most);
 }
 
 std::string_view nearest(std::string_view word, const std::string_view* candidates, size_t count) {
@@ -98,6 +99,11 @@ std::string_view nearest(std::string_view word, const std::string_view* candidat
     }
   }
   return best;
+}
+
+std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates) {
+  const auto near = nearest(word, candidates.data(), candidates.size());
+  return near.empty() ? "" : fmt::format("; did you mean {}?", near);
 }
 
 }  // namespace akin

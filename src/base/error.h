@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -66,6 +67,13 @@ std::string quote(std::string_view bytes, size_t max_bytes = 60);
 
 // The candidate with the smallest edit distance, or empty if none is near. For "did you mean".
 std::string_view nearest(std::string_view word, const std::string_view* candidates, size_t count);
+// "; did you mean x?", or nothing where none is near.
+std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates);
+
+// "a, b and 3 more", "none".
+std::string list_some(std::span<const std::string> names, size_t most = 12);
+// The same of names in quotes.
+std::string quote_some(std::span<const std::string> names, size_t most = 24);
 
 }  // namespace akin
 

@@ -45,16 +45,6 @@ std::string alternatives(std::span<const std::string_view> names) {
   return fmt::format("{}?", fmt::join(names, "|"));
 }
 
-std::string quoted_list(std::span<const std::string> columns) {
-  constexpr size_t kMost = 24;
-  std::string out;
-  for (size_t i = 0; i < std::min(columns.size(), kMost); ++i) {
-    out += (i == 0 ? "" : ", ") + quote(columns[i], 40);
-  }
-  if (columns.size() > kMost) out += fmt::format(" and {} more", columns.size() - kMost);
-  return out.empty() ? "none" : out;
-}
-
 class KnownColumns {
  public:
   KnownColumns(std::span<const std::string> columns, const std::string& where)
@@ -72,7 +62,7 @@ class KnownColumns {
   [[noreturn]] void fail(std::string_view lacking, std::string_view map) const {
     throw_error(ErrorKind::bad_format, where_,
                 "no known {}; the columns are: {}. Say which is which: --map {}", lacking,
-                quoted_list(columns_), map);
+                quote_some(columns_), map);
   }
 
  private:

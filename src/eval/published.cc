@@ -117,9 +117,8 @@ std::vector<PublishedScore> published_scores(std::string_view model) {
 RunResults published_run(std::string_view model) {
   const auto name = find_published_model(model);
   if (name.empty()) {
-    const auto near = nearest(model, published_models().data(), published_models().size());
     throw_error(ErrorKind::not_found, "published", "no published scores of {} are built in{}",
-                quote(model), near.empty() ? "" : fmt::format("; did you mean {}?", near));
+                quote(model), did_you_mean(model, published_models()));
   }
   RunResults run;
   run.model = name;

@@ -44,13 +44,10 @@ const toml::table& table(const toml::node& node, std::string_view key, const std
 
 // "; did you mean x?" or "", then the names there are.
 std::string known_names(std::string_view word, std::span<const std::string_view> names) {
-  const auto near = nearest(word, names.data(), names.size());
   std::vector<std::string> quoted;
   quoted.reserve(names.size());
   for (const auto name : names) quoted.push_back(name.empty() ? "\"\"" : std::string(name));
-  return fmt::format("{}; there are {}",
-                     near.empty() ? "" : fmt::format("; did you mean {}?", near),
-                     fmt::join(quoted, ", "));
+  return fmt::format("{}; there are {}", did_you_mean(word, names), fmt::join(quoted, ", "));
 }
 
 // Names that mean something in prompts, files and columns.

@@ -195,13 +195,6 @@ void check_one_form(const DatasetFolder::Files& files, const fs::path& root) {
   }
 }
 
-std::string joined(const std::vector<std::string>& words, size_t most = 12) {
-  std::string out;
-  for (size_t i = 0; i < words.size() && i < most; ++i) out += (i == 0 ? "" : ", ") + words[i];
-  if (words.size() > most) out += fmt::format(" and {} more", words.size() - most);
-  return out.empty() ? "none" : out;
-}
-
 }  // namespace
 
 DatasetFolder read_dataset_folder(const fs::path& folder) {
@@ -280,11 +273,11 @@ DatasetFolder::Files DatasetFolder::files(std::string_view config, std::string_v
     throw_error(ErrorKind::not_found, path_.string(),
                 "the data set has no config {}; it has: {}. Get the missing files, or name another "
                 "config",
-                quote(config), joined(configs()));
+                quote(config), list_some(configs()));
   }
   throw_error(ErrorKind::not_found, path_.string(),
               "config {} has no split {}; it has: {}. Get the missing files, or name another split",
-              quote(config), quote(split), joined(splits(config)));
+              quote(config), quote(split), list_some(splits(config)));
 }
 
 fs::path DatasetFolder::file(std::string_view relative) const {
@@ -298,7 +291,7 @@ fs::path DatasetFolder::file(std::string_view relative) const {
   if (!fs::exists(out, ignored)) {
     throw_error(ErrorKind::not_found, out.string(),
                 "no such file in the data set; it has configs: {}. Get it, or name another",
-                joined(configs()));
+                list_some(configs()));
   }
   return out;
 }
@@ -370,7 +363,8 @@ DatasetFolder open_dataset(const fs::path& root, std::string_view name, std::str
   throw_error(ErrorKind::not_found, name,
               "the data set was not found; looked for: {}. Put its folder there, or get it with: "
               "akin fetch --dataset {}{}",
-              joined(tried), name, revision.empty() ? std::string() : fmt::format("@{}", revision));
+              list_some(tried), name,
+              revision.empty() ? std::string() : fmt::format("@{}", revision));
 }
 
 }  // namespace akin::store

@@ -28,6 +28,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kMaxFiles = 100'000;
+constexpr size_t kNamed = 20;  // files, in a message
 
 // flock on .locks/<repo>/<etag>.lock, as huggingface_hub takes it, so that two loaders do not
 // write one blob.
@@ -137,14 +138,8 @@ class RepoFetcher {
       throw_error(ErrorKind::unsupported, where(),
                   "the repository has no weights that akin reads (model.safetensors or "
                   "pytorch_model.bin); it has: {}",
-                  some_of(all));
+                  list_some(all, kNamed));
     }
-  }
-
-  static std::string some_of(const std::vector<std::string>& names) {
-    const auto count = static_cast<std::ptrdiff_t>(std::min<size_t>(names.size(), 20));
-    return fmt::format("{}{}", fmt::join(names.begin(), names.begin() + count, ", "),
-                       names.size() > 20 ? ", ..." : "");
   }
 
   void choose_dataset_files() {
@@ -166,7 +161,7 @@ class RepoFetcher {
                   "the dataset has no files that akin reads (Parquet, JSON lines, JSON, CSV, TSV)");
     }
     throw_error(ErrorKind::usage, "--include", "{} matches no file of rows of {}; it has: {}",
-                fmt::join(options_.include, ", "), where(), some_of(rows));
+                fmt::join(options_.include, ", "), where(), list_some(rows, kNamed));
   }
 
   void add_sizes() {

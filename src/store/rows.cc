@@ -111,18 +111,11 @@ std::string column_words(std::string_view column) { return words_of(ColumnReques
 
 void throw_missing_column(std::string_view where, const ColumnRequest& request,
                           const std::vector<std::string>& there) {
-  constexpr size_t kMost = 24;
-  const std::string wanted = words_of(request);
-  std::string names;
-  for (size_t i = 0; i < there.size() && i < kMost; ++i) {
-    names += (i == 0 ? "" : ", ") + quote(there[i], 40);
-  }
-  if (there.size() > kMost) names += fmt::format(" and {} more", there.size() - kMost);
   throw_error(
       ErrorKind::bad_format, where,
       "no column named {}; the columns are: {}. Say which of these it is, rename it, or get "
       "the right file",
-      wanted, names.empty() ? "none" : names);
+      words_of(request), quote_some(there));
 }
 
 std::unique_ptr<RowReader> open_rows(const fs::path& path, std::span<const std::string> columns,

@@ -341,10 +341,9 @@ int run(IndexOptions& options, Context& context) {
   auto& words = options.words;
   const std::string action = words.empty() ? "" : words[0];
   if (std::find(std::begin(kActions), std::end(kActions), action) == std::end(kActions)) {
-    const auto near = nearest(action, kActions, std::size(kActions));
     throw_error(ErrorKind::usage, "index", "what to do comes first: {}; got {}{}",
                 fmt::join(kActions, ", "), action.empty() ? "nothing" : quote(action),
-                near.empty() ? "" : fmt::format("; did you mean {}?", near));
+                did_you_mean(action, kActions));
   }
   if (words.size() < 2) {
     throw_error(ErrorKind::usage, "index", "name the folder of the index after {}", action);

@@ -21,9 +21,8 @@ std::vector<eval::TaskSpec> choose(const std::vector<eval::TaskSpec>& all,
     if (it == all.end()) {
       std::vector<std::string_view> known;
       for (const auto& task : all) known.push_back(task.name);
-      const auto near = nearest(name, known.data(), known.size());
       throw_error(ErrorKind::not_found, where, "has no task {}{}", quote(name),
-                  near.empty() ? "" : fmt::format("; did you mean {}?", near));
+                  did_you_mean(name, known));
     }
     out.push_back(*it);
     if (out.back().main_score.empty()) {
