@@ -455,7 +455,7 @@ void Session::one_step(data::Loader& loader) {
   options.learning_rate = learning_rate(recipe_.train, step_);
   options.grad_cache = recipe_.train.grad_cache;
   options.group = group_;
-  options.kept = kept_words();
+  options.kept = [this] { return kept_words(); };
   if (recipe_.ewc.lambda > 0) options.ewc = ewc_.get();
   if (objective_) {
     const StepOutcome outcome = take_step(*model_, batch, *objective_, *optimizer_, options);

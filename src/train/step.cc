@@ -95,7 +95,7 @@ std::string offending_rows(nn::TextModel& model, const data::TrainBatch& batch) 
   throw_error(ErrorKind::usage, fmt::format("step {}", batch.number + 1),
               "the {} is {} at a learning rate of {:.3g}, and the step was not taken. {} A lower "
               "train.learning_rate, more train.warmup or a smaller train.clip usually help; {}",
-              what, value, options.learning_rate, options.kept, offending_rows(model, batch));
+              what, value, options.learning_rate, options.kept(), offending_rows(model, batch));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "data/loader.h"
@@ -23,7 +24,8 @@ struct StepOptions {
   Ewc* ewc = nullptr;      // adds its penalty to the loss
   Group* group = nullptr;  // processes that share the batch; null: this one alone
   TeacherAnswer teacher;   // to the whole batch
-  std::string kept;        // what stays of the run where a step cannot be taken; for the error
+  // What stays of the run where a step cannot be taken: words for the error.
+  std::function<std::string()> kept = [] { return std::string(); };
 };
 
 struct StepOutcome {
