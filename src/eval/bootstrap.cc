@@ -28,12 +28,6 @@ double quantile(std::span<const double> sorted, double q) {
   return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
-Interval percentile_interval(double value, std::vector<double>& samples, double level) {
-  if (samples.empty()) return {value, value, value};
-  std::sort(samples.begin(), samples.end());
-  return {value, quantile(samples, (1 - level) / 2), quantile(samples, (1 + level) / 2)};
-}
-
 double mean(std::span<const double> values) {
   double sum = 0;
   for (const double v : values) sum += v;
@@ -41,6 +35,12 @@ double mean(std::span<const double> values) {
 }
 
 }  // namespace
+
+Interval percentile_interval(double value, std::vector<double>& samples, double level) {
+  if (samples.empty()) return {value, value, value};
+  std::sort(samples.begin(), samples.end());
+  return {value, quantile(samples, (1 - level) / 2), quantile(samples, (1 + level) / 2)};
+}
 
 Interval bootstrap_mean(std::span<const double> values, const BootstrapOptions& options) {
   const std::vector<double> slice(values.begin(), values.end());

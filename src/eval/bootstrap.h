@@ -21,6 +21,9 @@ struct BootstrapOptions {
   uint64_t seed = 42;
 };
 
+// What lies between the tails of the samples, which are sorted for it; no samples: just the value.
+Interval percentile_interval(double value, std::vector<double>& samples, double level);
+
 // Of the mean of per-item scores. Errors: usage for no items, a NaN, or a level outside (0, 1).
 Interval bootstrap_mean(std::span<const double> values, const BootstrapOptions& options = {});
 // Of the mean of the slices' means: each slice is resampled by itself. Errors: the same.

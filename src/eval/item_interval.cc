@@ -52,13 +52,6 @@ class Statistic {
   std::vector<double> x_, y_;
 };
 
-double quantile(const std::vector<double>& sorted, double at) {
-  const double place = at * static_cast<double>(sorted.size() - 1);
-  const auto low = static_cast<size_t>(place);
-  const size_t high = std::min(low + 1, sorted.size() - 1);
-  return sorted[low] + (place - static_cast<double>(low)) * (sorted[high] - sorted[low]);
-}
-
 }  // namespace
 
 std::optional<Interval> item_interval(std::span<const store::ItemScores> slices,
@@ -78,9 +71,8 @@ std::optional<Interval> item_interval(std::span<const store::ItemScores> slices,
     for (size_t s = 0; s < slices.size(); ++s) sum += statistics[s](counts[s]);
     return sum / static_cast<double>(slices.size());
   };
-  Interval out;
-  out.value = score();
-  if (!std::isfinite(out.value)) return std::nullopt;
+  const double value = score();
+  if (!std::isfinite(value)) return std::nullopt;
   std::vector<double> samples;
   Rng rng(options.seed);
   for (size_t sample = 0; sample < options.samples; ++sample) {
@@ -89,14 +81,11 @@ std::optional<Interval> item_interval(std::span<const store::ItemScores> slices,
       std::fill(drawn.begin(), drawn.end(), 0U);
       for (size_t i = 0; i < drawn.size(); ++i) ++drawn[rng.below(drawn.size())];
     }
-    const double value = score();
-    if (std::isfinite(value)) samples.push_back(value);
+    const double drawn_score = score();
+    if (std::isfinite(drawn_score)) samples.push_back(drawn_score);
   }
   if (samples.size() < 2) return std::nullopt;
-  std::sort(samples.begin(), samples.end());
-  out.low = quantile(samples, (1 - options.level) / 2);
-  out.high = quantile(samples, (1 + options.level) / 2);
-  return out;
+  return percentile_interval(value, samples, options.level);
 }
 
 }  // namespace akin::eval
