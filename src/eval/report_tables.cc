@@ -131,9 +131,7 @@ std::string leaderboard_row(const ReportData& data, const ReportRow& row, const 
 std::optional<Interval> interval_of(const ReportRow& row, const std::string& task, size_t parts) {
   if (row.run->published || row.run->folder.empty()) return {};
   const auto items = store::read_item_scores(row.run->folder, task);
-  const auto* result = row.run->find(task);
-  size_t entries = 0;
-  for (const auto& split : result->scores) entries += split.entries.size();
+  const size_t entries = row.run->find(task)->entries();
   if (items.size() != entries || parts != entries) return {};
   return item_interval(items, {.samples = 400});
 }

@@ -180,7 +180,7 @@ Json Runner::facts(const TaskSpec& spec, const RunModel& model, size_t dims) con
   return out;
 }
 
-bool Runner::load(const TaskSpec& spec, const RunModel& model, Variant& variant) const {
+bool Runner::load(const TaskSpec& spec, const RunModel& model, Variant& variant) {
   const fs::path path = variant.folder / (spec.name + ".json");
   std::error_code error;
   if (!fs::exists(path, error)) return false;
@@ -202,11 +202,16 @@ bool Runner::load(const TaskSpec& spec, const RunModel& model, Variant& variant)
 
 // Whether the dataset holds what a result on file was computed from. One that is not here any more
 // contradicts nothing.
-bool Runner::same_data(const TaskSpec& spec, const Json& on_file) const {
+bool Runner::same_data(const TaskSpec& spec, const Json& on_file) {
+  if (const auto known = held_.find(spec.name); known != held_.end() && known->second == on_file) {
+    return true;  // of another precision or length
+  }
   try {
     if (spec.subtasks.empty()) {
       if (spec.dataset.empty()) return true;
-      return TaskData(spec, options_.data).holds(on_file.get<TaskData::FileHashes>());
+      const bool holds = TaskData(spec, options_.data).holds(on_file.get<TaskData::FileHashes>());
+      if (holds) held_[spec.name] = on_file;
+      return holds;
     }
     return std::all_of(spec.subtasks.begin(), spec.subtasks.end(), [&](const auto& name) {
       return same_data(subtask(spec, name), on_file.at(name));
@@ -267,9 +272,7 @@ TaskRun Runner::describe(const TaskSpec& spec, const RunModel& model, const Vari
   out.error = variant.error;
   if (!out.error.empty()) return out;
   out.score = mean_score(variant.result);
-  size_t entries = 0;
-  for (const auto& split : variant.result.scores) entries += split.entries.size();
-  if (!variant.items.empty() && variant.items.size() == entries) {
+  if (!variant.items.empty() && variant.items.size() == variant.result.entries()) {
     out.interval = item_interval(variant.items);
   }
   out.resumed = variant.resumed;

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -83,8 +84,8 @@ class Runner {
                         std::span<Variant* const> missing, const RunEvents& events);
   std::vector<Variant> variants(const RunModel& model) const;  // nothing loaded
   TaskSpec subtask(const TaskSpec& spec, const std::string& name) const;
-  bool load(const TaskSpec& spec, const RunModel& model, Variant& variant) const;
-  bool same_data(const TaskSpec& spec, const nlohmann::ordered_json& on_file) const;
+  bool load(const TaskSpec& spec, const RunModel& model, Variant& variant);
+  bool same_data(const TaskSpec& spec, const nlohmann::ordered_json& on_file);
   void save(const TaskSpec& spec, const RunModel& model, Variant& variant) const;
   nlohmann::ordered_json facts(const TaskSpec& spec, const RunModel& model, size_t dims) const;
   void write_meta(const RunModel& model, const Variant& variant) const;
@@ -93,6 +94,8 @@ class Runner {
   std::vector<RunModel> models_;
   RunOptions options_;
   std::vector<TaskSpec> tasks_;  // of this run, with main scores
+  // By task: what results on file say of their data, where this run has found it so.
+  std::map<std::string, nlohmann::ordered_json> held_;
   ThreadPool& pool_;
   CachedEncoder::Counts counts_;
 };

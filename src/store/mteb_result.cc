@@ -113,6 +113,12 @@ const SplitScores* TaskResult::find_split(std::string_view split) const {
   return nullptr;
 }
 
+size_t TaskResult::entries() const {
+  size_t count = 0;
+  for (const auto& split : scores) count += split.entries.size();
+  return count;
+}
+
 std::optional<double> main_score(const ScoreEntry& entry) {
   const auto found = entry.find("main_score");
   if (found == entry.end()) return {};

@@ -38,6 +38,7 @@ struct TaskResult {
   nlohmann::ordered_json extra = nlohmann::ordered_json::object();
 
   const SplitScores* find_split(std::string_view split) const;
+  size_t entries() const;  // of all splits
 };
 
 // main_score of an entry; the first number where an old file has [statistic, p-value]. Empty when
