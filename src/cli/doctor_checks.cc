@@ -14,6 +14,7 @@
 #include "model/unused.h"
 #include "store/safetensors.h"
 #include "store/st_folder.h"
+#include "text/tokenizer.h"
 
 namespace akin::cli {
 namespace {
@@ -133,10 +134,7 @@ Findings check_files(const fs::path& folder) {
                    "weights are a pickle (pytorch_model.bin), read as tensors only",
                    "a safetensors copy opens faster and holds no code"});
   }
-  const bool older = has("vocab.txt") || has("sentencepiece.bpe.model") || has("spiece.model") ||
-                     has("tokenizer.model") || has("spm.model") ||
-                     (has("vocab.json") && has("merges.txt"));
-  if (!has("tokenizer.json") && older) {
+  if (!has("tokenizer.json") && text::Tokenizer::has_older_form(body)) {
     out.push_back({Verdict::warn, "files", "no tokenizer.json; an older tokenizer form is used",
                    "save the tokenizer in its fast form if ids differ"});
   } else if (!has("tokenizer.json")) {

@@ -27,6 +27,8 @@ class Tokenizer {
   // spiece.model / tokenizer.model, vocab.json + merges.txt. Errors: not_found naming what was
   // looked for; bad_format; unsupported.
   static std::unique_ptr<Tokenizer> load_folder(const std::filesystem::path& folder);
+  // Whether it is there in another form than tokenizer.json.
+  static bool has_older_form(const std::filesystem::path& folder);
   // tokenizer.json bytes (`where` names them in errors).
   static std::unique_ptr<Tokenizer> from_json(std::string_view json, const std::string& where);
   virtual ~Tokenizer() = default;

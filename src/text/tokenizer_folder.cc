@@ -291,7 +291,20 @@ std::string sentencepiece_json(const std::string& bytes, const fs::path& path,
                                          path.string());
 }
 
+constexpr const char* kSentencepieceNames[] = {"sentencepiece.bpe.model", "spiece.model",
+                                               "tokenizer.model", "spm.model"};
+
 }  // namespace
+
+bool Tokenizer::has_older_form(const fs::path& folder) {
+  const auto exists = [&](const char* name) {
+    std::error_code error;
+    return fs::exists(folder / name, error);
+  };
+  return exists("vocab.txt") ||
+         std::any_of(std::begin(kSentencepieceNames), std::end(kSentencepieceNames), exists) ||
+         (exists("vocab.json") && exists("merges.txt"));
+}
 
 std::unique_ptr<Tokenizer> Tokenizer::load_folder(const fs::path& folder) {
   const Settings settings(folder);
@@ -317,8 +330,7 @@ std::unique_ptr<Tokenizer> Tokenizer::load_folder(const fs::path& folder) {
     const std::string json = wordpiece_json(read("vocab.txt"), settings, where("vocab.txt"));
     return make_pipeline(json, where("vocab.txt"), overrides);
   }
-  for (const char* name :
-       {"sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "spm.model"}) {
+  for (const char* name : kSentencepieceNames) {
     if (!exists(name)) continue;
     const std::string json = sentencepiece_json(read(name), folder / name, settings);
     return make_pipeline(json, where(name), overrides);
