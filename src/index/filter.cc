@@ -226,20 +226,20 @@ class FilterParser {
     };
     while (end < text_.size() && is_part(text_[end])) ++end;
     const char *first = text_.data() + at_, *last = text_.data() + end;
+    const bool word_follows = end < text_.size() && is_name(text_[end]);
     const auto whole = [&](auto& number) {
       const auto [stop, error] = std::from_chars(first, last, number);
-      return error == std::errc() && stop == last && first != last;
+      return !word_follows && error == std::errc() && stop == last && first != last;
     };
-    const bool word_follows = end < text_.size() && is_name(text_[end]);
     int64_t integer = 0;
     uint64_t large = 0;
     double real = 0;
     FilterValue out;
-    if (!word_follows && whole(integer)) {
+    if (whole(integer)) {
       out = integer;
-    } else if (!word_follows && whole(large)) {
+    } else if (whole(large)) {
       out = large;
-    } else if (!word_follows && whole(real) && std::isfinite(real)) {
+    } else if (whole(real) && std::isfinite(real)) {
       out = real;
     } else {
       fail(at_, "expected a value: \"text\" in quotes, a number, true, false or null");
