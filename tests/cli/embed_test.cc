@@ -165,19 +165,24 @@ TEST(Embed, FullDiskIsAFailureWithItsReason) {
   EXPECT_NE(result.err.find("No space left"), std::string::npos) << result.err;
 }
 
+// Gives the program many texts on stdin, and the signal while it embeds them.
+void keep_busy_until(Invocation& invocation, int texts, int signal) {
+  for (int i = 0; i < texts; ++i)
+    invocation.input += "some text that takes a little while to embed\n";
+  invocation.while_running = [signal](int process) {
+    std::thread([process, signal] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(150));
+      ::kill(process, signal);
+    }).detach();
+  };
+}
+
 TEST(Embed, InterruptLeavesNoHalfFile) {
   const TemporaryFolder folder;
   // stdin stays open and silent after two rows, so the program is in the middle of its work.
   Invocation endless{.arguments = {"embed", "--model", kModel, "-", "--out", folder.file("v.npy"),
                                    "--block", "1000"}};
-  for (int i = 0; i < 200000; ++i)
-    endless.input += "some text that takes a little while to embed\n";
-  endless.while_running = [](int process) {
-    std::thread([process] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(150));
-      ::kill(process, SIGINT);
-    }).detach();
-  };
+  keep_busy_until(endless, 200000, SIGINT);
   const auto result = run(endless);
   if (result.code == 0)
     GTEST_SKIP() << "skipped: the machine embedded everything before the signal";
@@ -304,14 +309,7 @@ TEST(Embed, WordsBehindTwoDashesAreFiles) {
 
 TEST(Embed, AHangUpEndsItLikeAnInterrupt) {
   Invocation waiting{.arguments = {"embed", "--model", kModel, "-"}};
-  for (int i = 0; i < 400000; ++i)
-    waiting.input += "some text that takes a little while to embed\n";
-  waiting.while_running = [](int process) {
-    std::thread([process] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(150));
-      ::kill(process, SIGHUP);
-    }).detach();
-  };
+  keep_busy_until(waiting, 400000, SIGHUP);
   const auto result = run(waiting);
   if (result.code == 0)
     GTEST_SKIP() << "skipped: the machine embedded everything before the signal";
