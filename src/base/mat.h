@@ -89,17 +89,17 @@ class AlignedArray {
   size_t size_ = 0;
 };
 
-// An owned matrix, zero-filled, [rows, cols], stride == cols.
+// An owned matrix, zero-filled, [rows, cols], stride == cols. Throws std::bad_alloc.
 template <typename T>
 class Mat {
  public:
   Mat() = default;
-  Mat(size_t rows, size_t cols) : array_(rows * cols), rows_(rows), cols_(cols) {
-    std::fill_n(array_.data(), rows * cols, T{});
+  Mat(size_t rows, size_t cols) : array_(area(rows, cols)), rows_(rows), cols_(cols) {
+    std::fill_n(array_.data(), array_.size(), T{});
   }
   static Mat unfilled(size_t rows, size_t cols) {  // for who writes every value
     Mat mat;
-    mat.array_.reset(rows * cols);
+    mat.array_.reset(area(rows, cols));
     mat.rows_ = rows;
     mat.cols_ = cols;
     return mat;
@@ -116,6 +116,12 @@ class Mat {
   MatView<const T> view() const { return {array_.data(), rows_, cols_}; }
 
  private:
+  static size_t area(size_t rows, size_t cols) {
+    size_t out = 0;
+    if (__builtin_mul_overflow(rows, cols, &out)) throw std::bad_alloc();
+    return out;
+  }
+
   AlignedArray<T> array_;
   size_t rows_ = 0, cols_ = 0;
 };
