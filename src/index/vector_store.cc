@@ -72,6 +72,72 @@ Mat<float> prefixes(MatView<const float> rows, size_t dims, bool unit) {
   return out;
 }
 
+bool is_scaled_prefix(const VectorStoreSpec& spec, size_t dims) {
+  return spec.unit_prefixes && dims < spec.dims;
+}
+
+// rows: [n, spec.dims]; bytes: n rows of the code.
+void encode_block(MatView<const float> rows, const CodeSpec& code, const VectorStoreSpec& spec,
+                  std::vector<uint8_t>& bytes) {
+  bytes.resize(rows.rows() * row_bytes(code.code, code.dims));
+  if (code.dims == spec.dims) return encode_rows(rows, code.code, bytes);
+  encode_rows(prefixes(rows, code.dims, is_scaled_prefix(spec, code.dims)).view(), code.code,
+              bytes);
+}
+
+size_t rows_per_block(const VectorStoreSpec& spec) {
+  return std::max<size_t>(1, kEncodeBytes / (spec.dims * sizeof(float)));
+}
+
+// A file of codes follows from the vectors: it is written again, beside its place, and moved there.
+void remake_codes(const CodeFile& vectors, const VectorStoreSpec& spec, const CodeSpec& code,
+                  const std::filesystem::path& path) {
+  std::filesystem::path beside = path;
+  beside += ".tmp";
+  std::error_code error;
+  std::filesystem::remove(beside, error);
+  {
+    CodeFile out = CodeFile::create(beside, code, spec.unit_prefixes);
+    std::vector<uint8_t> bytes;
+    Mat<float> block(std::min(rows_per_block(spec), vectors.rows()), spec.dims);
+    for (size_t begin = 0; begin < vectors.rows(); begin += block.rows()) {
+      check_interrupted();
+      const size_t count = std::min(block.rows(), vectors.rows() - begin);
+      for (size_t i = 0; i < count; ++i) {
+        decode_row(vectors.data() + (begin + i) * vectors.stride(), spec.full,
+                   {block.row(i), spec.dims});
+      }
+      encode_block(block.view().row_range(0, count), code, spec, bytes);
+      out.write(bytes);
+    }
+    out.sync();
+  }
+  std::filesystem::rename(beside, path, error);
+  if (error) throw_error(ErrorKind::io, path.string(), "cannot replace: {}", error.message());
+  sync_folder(path.parent_path());
+}
+
+// A writer makes codes anew that are lost, cut or damaged; a reader says who would.
+CodeFile open_codes(const CodeFile& vectors, const VectorStoreSpec& spec, const CodeSpec& code,
+                    const std::filesystem::path& path, bool writable) {
+  const auto open = [&] {
+    return CodeFile::open(path, code, spec.unit_prefixes, vectors.rows(), writable);
+  };
+  try {
+    return open();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::not_found && error.kind() != ErrorKind::bad_format) throw;
+    if (!writable) {
+      throw_error(error.kind(), error.where(),
+                  "{}. Codes follow from the vectors: whatever writes to the index makes them "
+                  "again, such as akin index compact",
+                  error.message());
+    }
+  }
+  remake_codes(vectors, spec, code, path);
+  return open();
+}
+
 class Store final : public VectorStore {
  public:
   Store(const VectorStoreSpec& spec, std::vector<CodeFile> files, size_t rows)
@@ -84,7 +150,7 @@ class Store final : public VectorStore {
     check_rows(rows);
     if (rows.rows() == 0) return;
     try {
-      const size_t step = std::max<size_t>(1, kEncodeBytes / (spec_.dims * sizeof(float)));
+      const size_t step = rows_per_block(spec_);
       for (size_t begin = 0; begin < rows.rows(); begin += step) {
         check_interrupted();
         write(rows.row_range(begin, std::min(step, rows.rows() - begin)));
@@ -131,8 +197,6 @@ class Store final : public VectorStore {
   }
 
  private:
-  bool unit(size_t dims) const { return spec_.unit_prefixes && dims < spec_.dims; }
-
   void check_rows(MatView<const float> rows) const {
     if (rows.rows() == 0) return;
     if (rows.cols() != spec_.dims)
@@ -162,20 +226,14 @@ class Store final : public VectorStore {
   void write(MatView<const float> rows) {
     std::vector<uint8_t> bytes;
     for (CodeFile& file : files_) {
-      bytes.resize(rows.rows() * file.stride());
-      const CodeSpec& code = file.spec();
-      if (code.dims == spec_.dims) {
-        encode_rows(rows, code.code, bytes);
-      } else {
-        encode_rows(prefixes(rows, code.dims, unit(code.dims)).view(), code.code, bytes);
-      }
+      encode_block(rows, file.spec(), spec_, bytes);
       file.write(bytes);
     }
   }
 
   CodeRows rows_of(const CodeFile& file, const CodeSpec& spec) const {
     const bool prefix = spec.dims < file.spec().dims;
-    return {spec, file.data(), file.stride(), rows_, prefix && unit(spec.dims)};
+    return {spec, file.data(), file.stride(), rows_, prefix && is_scaled_prefix(spec_, spec.dims)};
   }
 
   CodeRows find(const CodeSpec& code) const {
@@ -202,7 +260,7 @@ class Store final : public VectorStore {
                     "text",
                     q);
     }
-    return {queries, code, unit(code.dims)};
+    return {queries, code, is_scaled_prefix(spec_, code.dims)};
   }
 
   VectorStoreSpec spec_;
@@ -235,10 +293,11 @@ std::unique_ptr<VectorStore> VectorStore::open(const std::filesystem::path& fold
     throw_error(ErrorKind::bad_format, folder.string(), "{} rows, at most {} are possible", rows,
                 kMostRows);
   std::vector<CodeFile> files;
-  for (size_t i = 0; i <= spec.extra.size(); ++i) {
-    const CodeSpec code = i == 0 ? full_code(spec) : spec.extra[i - 1];
+  files.push_back(CodeFile::open(file_of(folder, spec, 0), full_code(spec), spec.unit_prefixes,
+                                 rows, writable));
+  for (size_t i = 1; i <= spec.extra.size(); ++i) {
     files.push_back(
-        CodeFile::open(file_of(folder, spec, i), code, spec.unit_prefixes, rows, writable));
+        open_codes(files.front(), spec, spec.extra[i - 1], file_of(folder, spec, i), writable));
   }
   return std::make_unique<Store>(spec, std::move(files), rows);
 }

@@ -63,7 +63,8 @@ class VectorStore {
   // Errors: usage, a folder that holds a store; io.
   static std::unique_ptr<VectorStore> create(const std::filesystem::path& folder,
                                              const VectorStoreSpec& spec);
-  // `rows` valid rows. Errors: bad_format, files too short or of another spec; not_found.
+  // `rows` valid rows. Writable: a file of codes that is lost, cut or of another spec is made again
+  // from the vectors. Errors: bad_format, files too short or of another spec; not_found.
   static std::unique_ptr<VectorStore> open(const std::filesystem::path& folder,
                                            const VectorStoreSpec& spec, size_t rows, bool writable);
   virtual ~VectorStore() = default;

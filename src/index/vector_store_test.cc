@@ -215,21 +215,46 @@ TEST_F(VectorStoreTest, ForeignFiles) {
   other.unit_prefixes = false;
   expect_error(ErrorKind::bad_format, "prefixes of unit length",
                [&] { VectorStore::open(folder_, other, 4, true); });
-  other = spec;
-  other.extra[0].dims = 8;
-  expect_error(ErrorKind::not_found, "codes.int8.8",
-               [&] { VectorStore::open(folder_, other, 4, true); });
-  const std::string good = read_file(folder_ / "codes.int8.16");
+  const std::string good = read_file(folder_ / "vectors.f32");
   for (size_t i = 0; i < 64; ++i) {
     std::string bad = good;
     bad[i] = static_cast<char>(bad[i] ^ 0x11);
-    write_file(folder_ / "codes.int8.16", bad);
+    write_file(folder_ / "vectors.f32", bad);
     EXPECT_THROW(VectorStore::open(folder_, spec, 4, true), Error) << i;
   }
   for (const size_t size : {0, 10, 63}) {
-    write_file(folder_ / "codes.int8.16", good.substr(0, size));
+    write_file(folder_ / "vectors.f32", good.substr(0, size));
     expect_error(ErrorKind::bad_format, "too short",
                  [&] { VectorStore::open(folder_, spec, 4, true); });
+  }
+}
+
+// Codes that are lost, cut or foreign: a reader names the remedy and changes nothing, a writer
+// makes them again, to the same bytes.
+TEST_F(VectorStoreTest, CodesAreMadeAgain) {
+  const VectorStoreSpec spec{24, Code::f32, {{Code::int8, 16}, {Code::binary, 24}}};
+  VectorStore::create(folder_, spec)->append(unit(4, 24, 1).view());
+  for (const char* name : {"codes.int8.16", "codes.binary.24"}) {
+    const auto path = folder_ / name;
+    const std::string good = read_file(path);
+    std::string foreign = good;
+    foreign[9] = static_cast<char>(foreign[9] ^ 0x11);
+    for (const std::string& bad :
+         {std::string(), good.substr(0, 63), good.substr(0, good.size() - 1), foreign}) {
+      write_file(path, bad);
+      expect_error(ErrorKind::bad_format, "makes them again, such as akin index compact",
+                   [&] { VectorStore::open(folder_, spec, 4, false); });
+      EXPECT_EQ(read_file(path), bad);
+      EXPECT_EQ(VectorStore::open(folder_, spec, 4, true)->rows(), 4U);
+      EXPECT_EQ(read_file(path), good);
+    }
+    std::filesystem::remove(path);
+    write_file(path.string() + ".tmp", "of an interrupted one");
+    expect_error(ErrorKind::not_found, "makes them again",
+                 [&] { VectorStore::open(folder_, spec, 4, false); });
+    VectorStore::open(folder_, spec, 4, true);
+    EXPECT_EQ(read_file(path), good);
+    EXPECT_FALSE(std::filesystem::exists(path.string() + ".tmp"));
   }
 }
 
