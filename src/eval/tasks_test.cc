@@ -226,7 +226,14 @@ TEST_F(TaskTest, BitextAndMultilabel) {
   write("test.jsonl",
         "{\"sentence1\":\"a b\",\"sentence2\":\"b a\"}\n"
         "{\"sentence1\":\"c d\",\"sentence2\":\"d c\"}\n");
-  EXPECT_NEAR(metric("type = \"BitextMining\"\ndataset = \"set\"\n", "f1"), 1, 1e-12);
+  const std::string bitext = "type = \"BitextMining\"\ndataset = \"set\"\n";
+  EXPECT_NEAR(metric(bitext, "f1"), 1, 1e-12);
+  // Both choose the first: F1 2/3 and 0, and each sentence has its share for the interval.
+  write("test.jsonl",
+        "{\"sentence1\":\"a b\",\"sentence2\":\"a b\"}\n"
+        "{\"sentence1\":\"a b c\",\"sentence2\":\"z\"}\n");
+  EXPECT_NEAR(metric(bitext, "f1"), 1.0 / 3, 1e-12);
+  EXPECT_EQ(score(bitext, {8})[0].items->values, (std::vector<double>{2.0 / 3, 0}));
   std::string rows;
   for (int i = 0; i < 12; ++i) {
     rows += i % 2 == 0 ? "{\"text\":\"a b\",\"label\":[\"x\",\"z\"]}\n"

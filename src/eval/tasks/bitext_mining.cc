@@ -8,6 +8,7 @@
 // Errors    bad_format when the two sides differ in length.
 // Source    mteb 2.20 AbsTaskBitextMining.
 #include <numeric>
+#include <optional>
 
 #include "base/error.h"
 #include "eval/cached_encoder.h"
@@ -61,6 +62,22 @@ Sides read_sides(const Slice& slice, const TaskContext& context) {
   return out;
 }
 
+// The share of each sentence in the main score: every class has one row, so the weighted F1 is the
+// mean of the classes' own, 2 / (1 + how many chose it) where its own sentence did.
+std::optional<store::ItemScores> items_of(const std::string& main_score,
+                                          const std::vector<int32_t>& predicted) {
+  if (main_score != "f1" && main_score != "accuracy" && main_score != "recall") return {};
+  std::vector<double> chosen(predicted.size(), 0);
+  for (const int32_t p : predicted) ++chosen[static_cast<size_t>(p)];
+  store::ItemScores out;
+  for (size_t i = 0; i < predicted.size(); ++i) {
+    const bool hit = static_cast<size_t>(predicted[i]) == i;
+    const double whole = main_score == "f1" ? 2 / (1 + chosen[i]) : 1;
+    out.values.push_back(hit ? whole : 0);
+  }
+  return out;
+}
+
 class BitextMiningTask final : public Task {
  public:
   std::string_view default_main_score() const override { return "f1"; }
@@ -86,6 +103,7 @@ class BitextMiningTask final : public Task {
       scores.metrics["recall"] = s.recall_weighted;
       scores.metrics["f1"] = s.f1_weighted;
       scores.metrics["accuracy"] = s.accuracy;
+      scores.items = items_of(context.spec.main_score, predicted);
     }
     return out;
   }
