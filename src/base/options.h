@@ -65,6 +65,14 @@ template <typename T>
 inline constexpr bool kIsOptional = false;
 template <typename T>
 inline constexpr bool kIsOptional<std::optional<T>> = true;
+template <typename T>
+struct Plain {  // what an optional holds, else T itself
+  using Type = T;
+};
+template <typename T>
+struct Plain<std::optional<T>> {
+  using Type = T;
+};
 
 bool parse_bool(std::string_view flag, std::string_view text);
 int64_t parse_int(std::string_view flag, std::string_view text, int64_t least);
@@ -128,8 +136,9 @@ class OptionCollector {
       field.set = [&member, flag](std::span<const std::string> values) {
         if (!values.empty()) read(flag, values.back(), member);
       };
-      if constexpr (std::is_enum_v<T>) {
-        for (const auto choice : choices(T{})) field.choices.push_back(choice);
+      using Value = typename Plain<T>::Type;
+      if constexpr (std::is_enum_v<Value>) {
+        for (const auto choice : choices(Value{})) field.choices.push_back(choice);
       }
       finish_default(field);
     }

@@ -20,6 +20,7 @@ struct Options {
   bool json = false;
   bool normalize = true;
   Fruit fruit = Fruit::apple;
+  std::optional<Fruit> other;
   std::vector<std::string> field, text, inputs;
   std::optional<std::string> prompt;
   template <typename Visitor>
@@ -30,6 +31,7 @@ struct Options {
     v("json", json, "a switch");
     v("[no-]normalize", normalize, "a switch that is on");
     v("fruit=FRUIT", fruit, "a choice");
+    v("other=FRUIT", other, "a choice that may be absent");
     v("field=NAME", field, "split at commas");
     v("text=TEXT...", text, "not split");
     v("+inputs=FILE", inputs, "positional");
@@ -52,7 +54,7 @@ void set(const std::vector<OptionField>& fields, std::string_view name,
 TEST(Options, FieldsKnowTheirNamesAndDefaults) {
   Options options;
   const auto fields = describe_options(options);
-  ASSERT_EQ(fields.size(), 10U);
+  ASSERT_EQ(fields.size(), 11U);
   EXPECT_EQ(find(fields, "max-tokens").flag(), "--max-tokens");
   EXPECT_EQ(find(fields, "max-tokens").environment(), "AKIN_MAX_TOKENS");
   EXPECT_EQ(find(fields, "max-tokens").default_text, "8");
@@ -61,7 +63,8 @@ TEST(Options, FieldsKnowTheirNamesAndDefaults) {
   EXPECT_TRUE(find(fields, "json").is_switch());
   EXPECT_TRUE(find(fields, "inputs").positional);
   EXPECT_EQ(find(fields, "inputs").environment(), "");
-  EXPECT_EQ(find(fields, "fruit").choices.size(), 2U);
+  for (const char* name : {"fruit", "other"}) EXPECT_EQ(find(fields, name).choices.size(), 2U);
+  EXPECT_EQ(find(fields, "other").default_text, "");
 }
 
 TEST(Options, ValuesAreReadIntoTheStruct) {
@@ -119,7 +122,7 @@ TEST(Options, RecordHoldsEveryFieldInOrder) {
   options.field = {"a"};
   EXPECT_EQ(
       options_record(fields).dump(),
-      R"({"name":"x","max-tokens":8,"rate":0.5,"json":false,"normalize":true,"fruit":"apple","field":["a"],"text":[],"inputs":[],"prompt":null})");
+      R"({"name":"x","max-tokens":8,"rate":0.5,"json":false,"normalize":true,"fruit":"apple","other":null,"field":["a"],"text":[],"inputs":[],"prompt":null})");
 }
 
 }  // namespace

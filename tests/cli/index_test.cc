@@ -229,8 +229,13 @@ TEST(IndexCommand, SaysWhatIsWrong) {
   expect({"search", "--index", index, "x", "--cache"}, 2, "goes without --vectors");
   expect({"search", "--model", kModel, "x", rows, "--mode", "words"}, 2, "akin index build");
   expect({"index", "build", index, rows, "--graph"}, 2, "without it");
+  expect({"index", "build", index, rows, "--no-words"}, 2, "with it");
+  expect({"index", "build", index, rows, "--store", "f16"}, 2, "with vectors in f32");
+  expect({"index", "build", index, rows, "--links", "8"}, 2, "with 16");
   expect({"index", "build", folder.file("j"), rows, "--model", kModel, "--codes", "int9:8"}, 2,
          "int9:8");
+  expect({"index", "build", folder.file("j"), rows, "--model", kModel, "--links", "8"}, 2,
+         "add --graph");
 }
 
 TEST(IndexCommand, ForeignAndDamagedFolders) {

@@ -31,11 +31,10 @@ struct IndexOptions {
   ModelOptions model;
   EncodeFlags encode;
   IndexInputOptions input;
-  Kept store = Kept::f32;
+  std::optional<Kept> store;
   std::vector<std::string> codes;
-  bool graph = false;
-  size_t links = index::HnswSpec{}.links, build_breadth = index::HnswSpec{}.build_breadth;
-  bool words_kept = true;
+  std::optional<bool> graph, words_kept;
+  std::optional<size_t> links, build_breadth;
   size_t block = 0;
   std::string ids;
   bool allow_mismatch = false;
@@ -48,14 +47,16 @@ struct IndexOptions {
     encode.fields(v);
     input.fields(v);
     v("store=TYPE", store,
-      "build: how vectors are kept; f16 halves the space, for 1e-3 of a score");
+      "build: how vectors are kept; f16 halves the space, for 1e-3 of a score. Default f32.");
     v("codes=CODE", codes,
       "build: smaller codes beside the vectors for faster search, such as binary:256,int8:256: the "
       "code and how many first dims it covers");
     v("[no-]graph", graph, "build: keep a graph (HNSW) for approximate search");
-    v("links=N", links, "build: links of a document in the graph (M)");
-    v("build-breadth=N", build_breadth, "build: candidates kept while linking (efConstruction)");
-    v("[no-]words", words_kept, "build: keep the words too, for --mode words and hybrid");
+    v("links=N", links, "build: links of a document in the graph (M). Default 16.");
+    v("build-breadth=N", build_breadth,
+      "build: candidates kept while linking (efConstruction). Default 200.");
+    v("[no-]words", words_kept,
+      "build: keep the words too, for --mode words and hybrid. Default on.");
     v("block=N", block, "documents embedded and stored at a time; 0 = about two seconds of work");
     v("ids=FILE", ids, "delete: a file of ids, one a line, or - for stdin");
     v("allow-mismatch", allow_mismatch, "add: take vectors of another model of the same width");
@@ -83,11 +84,13 @@ constexpr CommandInfo kInfo = {
     "akin index delete packages.index vlc xmms2\n"
     "akin search --index packages.index \"play music files\""};
 
+index::Code code_of(Kept kept) { return kept == Kept::f16 ? index::Code::f16 : index::Code::f32; }
+
 index::IndexSpec make_spec(const IndexOptions& options, const EncoderInfo& info,
                            const EncodeOptions& encode) {
   index::IndexSpec spec;
   spec.vectors.dims = resolve_dims(info, encode);
-  spec.vectors.full = options.store == Kept::f16 ? index::Code::f16 : index::Code::f32;
+  spec.vectors.full = code_of(options.store.value_or(Kept::f32));
   for (const auto& code : options.codes) {
     spec.vectors.extra.push_back(parse_code("--codes", code));
     if (spec.vectors.extra.back().dims > spec.vectors.dims) {
@@ -101,28 +104,41 @@ index::IndexSpec make_spec(const IndexOptions& options, const EncoderInfo& info,
   spec.similarity = encode.normalize ? "cosine" : "dot";
   spec.document_prompt = resolve_prompt(info, encode);
   spec.document_task = encode.task;
-  spec.graph = options.graph;
-  spec.hnsw.links = options.links;
-  spec.hnsw.build_breadth = options.build_breadth;
-  spec.words = options.words_kept;
+  spec.graph = options.graph.value_or(spec.graph);
+  if (!spec.graph && (options.links || options.build_breadth)) {
+    throw_error(ErrorKind::usage, options.links ? "--links" : "--build-breadth",
+                "is about the graph; add --graph, or leave it out");
+  }
+  spec.hnsw.links = options.links.value_or(spec.hnsw.links);
+  spec.hnsw.build_breadth = options.build_breadth.value_or(spec.hnsw.build_breadth);
+  spec.words = options.words_kept.value_or(spec.words);
   return spec;
 }
 
 // Flags of build that an index which is there contradicts.
 void check_shape(const IndexOptions& options, const index::IndexSpec& spec) {
-  const auto differs = [&](const char* flag, bool there) {
-    throw_error(ErrorKind::usage, flag, "the index was built {}; build another folder",
-                there ? "with them" : "without it");
+  const auto differs = [](std::string_view flag, std::string_view how) {
+    throw_error(ErrorKind::usage, flag, "the index was built {}; build another folder", how);
   };
-  if (options.graph && !spec.graph) differs("--graph", false);
-  if (!options.words_kept && spec.words) differs("--no-words", true);
-  if (options.store == Kept::f16 && spec.vectors.full != index::Code::f16) {
-    differs("--store f16", false);
+  const auto check_number = [&](const char* flag, std::optional<size_t> asked, size_t there) {
+    if (asked && *asked != there) differs(flag, fmt::format("with {}", there));
+  };
+  const auto check_switch = [&](const char* flag, std::optional<bool> asked, bool there) {
+    if (asked && *asked != there) {
+      differs(fmt::format("--{}{}", there ? "no-" : "", flag), there ? "with it" : "without it");
+    }
+  };
+  check_switch("graph", options.graph, spec.graph);
+  check_switch("words", options.words_kept, spec.words);
+  check_number("--links", options.links, spec.hnsw.links);
+  check_number("--build-breadth", options.build_breadth, spec.hnsw.build_breadth);
+  if (options.store && code_of(*options.store) != spec.vectors.full) {
+    differs("--store", fmt::format("with vectors in {}", index::code_name(spec.vectors.full)));
   }
   for (const auto& code : options.codes) {
     const auto parsed = parse_code("--codes", code);
     if (std::count(spec.vectors.extra.begin(), spec.vectors.extra.end(), parsed) == 0) {
-      differs(fmt::format("--codes {}", code).c_str(), false);
+      differs(fmt::format("--codes {}", code), "without it");
     }
   }
 }
