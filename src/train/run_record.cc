@@ -31,4 +31,9 @@ std::string differences(const json& a, const json& b) {
   return out;
 }
 
+json without_rate(json decisive) {
+  for (const char* key : {"learning-rate", "clip"}) decisive["train"].erase(key);
+  return decisive;
+}
+
 }  // namespace akin::train

@@ -14,4 +14,8 @@ nlohmann::json decisive(Recipe& recipe);
 // Paths of the fields in which two records differ; empty: in none.
 std::string differences(const nlohmann::json& a, const nlohmann::json& b);
 
+// Without the fields that may be lowered in the middle of a run, when a step cannot be taken:
+// train.learning_rate and train.clip.
+nlohmann::json without_rate(nlohmann::json decisive);
+
 }  // namespace akin::train

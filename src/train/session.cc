@@ -6,24 +6,12 @@
 #include <chrono>
 
 #include "base/error.h"
-#include "base/folder_lock.h"
 #include "base/hash.h"
 #include "base/leftovers.h"
-#include "base/threads.h"
-#include "data/loader.h"
-#include "train/checkpoint.h"
-#include "train/consolidate.h"
-#include "train/distributed_run.h"
-#include "train/meters.h"
-#include "train/objectives/objective.h"
-#include "train/objectives/texts.h"
 #include "train/open_model.h"
-#include "train/run_log.h"
-#include "train/run_record.h"
 #include "train/saving.h"
 #include "train/schedule.h"
-#include "train/sources.h"
-#include "train/step.h"
+#include "train/session_run.h"
 
 namespace akin::train {
 namespace {
@@ -37,77 +25,7 @@ constexpr uint64_t kEasySteps = 10;         // first steps over which "too easy"
 constexpr double kEasyShare = 0.9;
 constexpr double kCollapsedCosine = 0.99;  // new models begin near 1, so only after the warm-up
 
-class Session {
- public:
-  // `group`: the processes that run it together; null: this one alone.
-  Session(SessionOptions options, const SessionEvents& events, Group* group);
-  SessionResult run();
-
- private:
-  void run_or_throw();
-  void open();
-  bool take_up();
-  void check_processes() const;
-  std::optional<Checkpoint> find_checkpoint() const;
-  void check_same_run(const json& state);
-  void train();
-  void keep_result();
-  void open_stage();
-  void one_step(data::Loader& loader);
-  void finish_step(data::TrainBatch batch, const StepOutcome& outcome, double rate);
-  std::vector<at::Tensor> averages() const;
-  void evaluate();
-  void take_scores(const DevScores& scores);
-  void checkpoint();
-  void stop_if_asked();
-  void check_first_steps(const StepOutcome& outcome, const loss::Loss& loss);
-  void warn_of_collapse(const StepReport& report);
-  void save(const fs::path& folder);
-  void report_sources();
-  std::string kept_words() const;
-  std::string teacher_fingerprint() const {
-    const auto& encoder = options_.teacher.encoder;
-    return encoder == nullptr ? "" : encoder->info().fingerprint;
-  }
-  fs::path checkpoint_path() const { return options_.out / "checkpoint.safetensors"; }
-  fs::path best_path() const { return options_.out / "best"; }
-  const PretrainStage* stage() const;
-  bool begins_stage() const { return stage() != nullptr && step_ > 0 && stage()->begin == step_; }
-  bool leads() const { return group_ == nullptr || group_->leads(); }
-  // For what leaves files in `out`: one process after the other.
-  void in_turn(const std::function<void()>& act) const {
-    group_ == nullptr ? act() : group_->in_turn(act);
-  }
-  bool due(uint64_t every) const { return every > 0 && step_ % every == 0; }
-
-  SessionOptions options_;
-  const SessionEvents& events_;
-  Group* const group_;
-  Recipe& recipe_;
-  std::shared_ptr<nn::TextModel> model_;
-  std::unique_ptr<Objective> objective_;   // null: contrastive training
-  std::vector<nn::Parameter> parameters_;  // the model's, then the objective's
-  std::vector<PretrainStage> stages_;      // of pre-training
-  const PretrainStage* opened_ = nullptr;  // the one that sources_ and mixture_ are of
-  Sources sources_;
-  ThreadPool pool_;
-  json threads_;  // of all processes
-  std::unique_ptr<data::Mixture> mixture_;
-  std::unique_ptr<AdamW> optimizer_;
-  std::unique_ptr<Ewc> ewc_;     // null: nothing is held
-  std::unique_ptr<RunLog> log_;  // process 0's
-  Meters meters_;
-  CheckpointPace pace_;
-  json mixture_state_;
-  std::optional<FolderLock> lock_;        // of `out`, process 0's
-  uint64_t step_ = 0;                     // steps that are done
-  std::optional<uint64_t> kept_;          // step of the checkpoint on disk
-  std::optional<uint64_t> evaluated_at_;  // step of the last evaluation
-  uint64_t without_gain_ = 0;             // evaluations
-  double easy_sum_ = 0;
-  bool stopped_early_ = false, collapsed_ = false;
-  SessionResult result_;
-};
+}  // namespace
 
 Session::Session(SessionOptions options, const SessionEvents& events, Group* group)
     : options_(std::move(options)),
@@ -238,133 +156,6 @@ void Session::check_processes() const {
   check_same(*group_, facts);
 }
 
-// Whether a checkpoint is of this recipe, model and number of threads. Errors: usage.
-void Session::check_same_run(const json& state) {
-  // Threads count as they come out, below: train.threads may be 0 here and a number there.
-  const auto without_threads = [](json recipe) {
-    recipe["train"].erase("threads");
-    return recipe;
-  };
-  const std::string other =
-      differences(without_threads(state.at("recipe")), without_threads(decisive(recipe_)));
-  if (!other.empty()) {
-    throw_error(ErrorKind::usage, options_.out.string(),
-                "its checkpoint is of a recipe that differs in {}; use the same recipe, or give "
-                "another --out",
-                other);
-  }
-  if (state.at("threads") != threads_) {
-    throw_error(ErrorKind::usage, options_.out.string(),
-                "its checkpoint was made with {} threads, this run has {}, and sums would differ; "
-                "start as many processes, and set train.threads",
-                thread_words(state.at("threads")), thread_words(threads_));
-  }
-  if (state.at("start").get<std::string>() != model_->description().fingerprint) {
-    throw_error(ErrorKind::usage, options_.out.string(),
-                "its checkpoint began from another model than {} is now; give another --out",
-                recipe_.model.open.empty() ? "a new one" : quote(recipe_.model.open));
-  }
-  if (state.value("teacher", "") != teacher_fingerprint()) {
-    throw_error(ErrorKind::usage, options_.out.string(),
-                "its checkpoint was taught by another model than {} is now; give another --out",
-                quote(recipe_.teacher.model));
-  }
-}
-
-// The one of `out`, the same for every process. "complete": nothing is left to do.
-std::optional<Checkpoint> Session::find_checkpoint() const {
-  std::optional<Checkpoint> out;
-  std::error_code ignored;
-  if (leads() && fs::exists(checkpoint_path(), ignored)) {
-    if (!options_.resume) {
-      throw_error(ErrorKind::usage, options_.out.string(),
-                  "holds a run already; go on with it with --resume, or give another --out");
-    }
-    out = read_checkpoint(checkpoint_path());
-    out->state["complete"] =
-        out->state.at("done").get<bool>() && fs::exists(result_.model, ignored);
-  } else if (leads() && fs::exists(result_.model, ignored)) {
-    throw_error(ErrorKind::usage, options_.out.string(),
-                "holds a model, but no checkpoint to go on from; give another --out, or remove the "
-                "model");
-  } else if (leads() && options_.resume && events_.warn) {
-    events_.warn(fmt::format("{} holds no checkpoint to go on from: a new run starts",
-                             options_.out.string()));
-  }
-  if (group_ != nullptr) share_checkpoint(*group_, out);
-  return out;
-}
-
-// Continues from a checkpoint when there is one; false when there is nothing left to do.
-bool Session::take_up() {
-  if (const auto saved = find_checkpoint()) {
-    const json& state = saved->state;
-    check_same_run(state);
-    for (auto& parameter : parameters_) {
-      if (!parameter.trained) continue;  // as the run began
-      const auto it = saved->tensors.find("weight." + parameter.name);
-      if (it == saved->tensors.end() || it->second.sizes() != parameter.value.sizes()) {
-        throw_error(ErrorKind::bad_format, checkpoint_path().string(),
-                    "has no weight {} of the model's shape; start again without --resume",
-                    parameter.name);
-      }
-      parameter.value.detach().copy_(it->second);
-    }
-    model_->parameters_changed();
-    step_ = state.at("step").get<uint64_t>();
-    open_stage();
-    optimizer_->restore(saved->tensors, step_);
-    mixture_state_ = state.at("mixture");
-    if (!mixture_state_.is_null() && !begins_stage()) mixture_->restore(mixture_state_);
-    if (!state.at("evaluated_at").is_null()) evaluated_at_ = state["evaluated_at"].get<uint64_t>();
-    if (!state.at("best").is_null()) result_.best = state["best"].get<double>();
-    result_.best_step = state.at("best_step").get<uint64_t>();
-    if (!state.at("general_before").is_null()) {
-      result_.before.general = state["general_before"].get<double>();
-    }
-    if (!state.at("main_before").is_null())
-      result_.before.main = state["main_before"].get<double>();
-    result_.before.tasks = state.at("before").get<std::map<std::string, double>>();
-    without_gain_ = state.at("without_gain").get<uint64_t>();
-    easy_sum_ = state.at("easy_sum").get<double>();
-    result_.resumed_at = step_;
-    kept_ = step_;
-    if (state.at("complete").get<bool>()) return false;
-  }
-  if (leads()) log_ = std::make_unique<RunLog>(options_.out, step_, evaluated_at_);
-  return true;
-}
-
-void Session::checkpoint() {
-  kept_ = step_;
-  if (!leads()) return;
-  const auto start = std::chrono::steady_clock::now();
-  Checkpoint out;
-  out.tensors = optimizer_->state();
-  for (const auto& parameter : parameters_) {
-    if (!parameter.trained) continue;
-    out.tensors.emplace("weight." + parameter.name, parameter.value.detach());
-  }
-  const auto number = [](const auto& value) { return value ? json(*value) : json(nullptr); };
-  out.state = {{"step", step_},
-               {"recipe", decisive(recipe_)},
-               {"start", model_->description().fingerprint},
-               {"teacher", teacher_fingerprint()},
-               {"threads", threads_},
-               {"mixture", mixture_state_},
-               {"evaluated_at", number(evaluated_at_)},
-               {"best", number(result_.best)},
-               {"best_step", result_.best_step},
-               {"general_before", number(result_.before.general)},
-               {"main_before", number(result_.before.main)},
-               {"before", result_.before.tasks},
-               {"without_gain", without_gain_},
-               {"easy_sum", easy_sum_},
-               {"done", stopped_early_ || step_ == recipe_.train.steps}};
-  write_checkpoint(checkpoint_path(), out);
-  pace_.wrote(start);
-}
-
 // SIGINT or SIGTERM, in any of the processes: what has been done is kept.
 void Session::stop_if_asked() {
   const bool asked = group_ == nullptr ? interrupt_flag().load() : group_->any(interrupt_flag());
@@ -431,21 +222,6 @@ void Session::keep_result() {
   if (events_.finish) events_.finish(result_, best_path());
   fs::remove_all(result_.model, ignored);
   fs::rename(best_path(), result_.model);
-}
-
-// What stays where a step cannot be taken, and what to do with it.
-std::string Session::kept_words() const {
-  std::string out = kept_ ? fmt::format(
-                                "The checkpoint of step {} stays, but --resume takes the "
-                                "same recipe and comes to the same step again",
-                                *kept_)
-                          : "No checkpoint was written yet";
-  std::error_code ignored;
-  if (result_.best && recipe_.evaluate.keep_best && fs::exists(best_path(), ignored)) {
-    out += fmt::format("; the best model so far, of step {}, is {}", result_.best_step,
-                       best_path().string());
-  }
-  return out + "; start anew with another --out.";
 }
 
 void Session::one_step(data::Loader& loader) {
@@ -569,8 +345,6 @@ std::vector<at::Tensor> Session::averages() const {
   if (!out.empty()) out.resize(model_->parameters().size());
   return out;
 }
-
-}  // namespace
 
 SessionResult run_session(SessionOptions options, const SessionEvents& events) {
   const auto group = join_run(options.launch, options.recipe);

@@ -30,8 +30,9 @@ struct SessionOptions {
   std::filesystem::path out;
   std::filesystem::path data;  // what relative paths of sources begin at
   bool resume = false;
-  TeacherModel teacher;  // of the recipe's [teacher]
-  Launch launch;         // of several processes, only process 0 writes and raises events
+  bool change_rate = false;  // resume with another learning rate or clip
+  TeacherModel teacher;      // of the recipe's [teacher]
+  Launch launch;             // of several processes, only process 0 writes and raises events
 };
 
 // Since the last report: means over `batches` steps.

@@ -227,6 +227,7 @@ TEST(TrainStop, ANumberThatIsNotFiniteSaysWhatStays) {
             "--set", "train.steps=200", "--set", "train.checkpoint_every=1"}));
   if (result.code == 0) GTEST_SKIP() << "this machine's sums stayed finite";
   EXPECT_NE(result.err.find("start anew with another --out"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("--change-rate"), std::string::npos) << result.err;
 }
 
 }  // namespace

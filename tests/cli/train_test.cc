@@ -105,6 +105,33 @@ TEST(Train, StaticModelsLearnAndResume) {
   EXPECT_NE(other.err.find("train.learning_rate"), std::string::npos) << other.err;
 }
 
+// Stopped half-way, a run may go on at another rate, which is said, and then is of the new recipe.
+TEST(Train, ARunGoesOnAtAnotherRate) {
+  const TemporaryFolder folder;
+  write_data(folder);
+  folder.write("recipe.toml", kStatic);
+  auto words = command(folder, "recipe.toml", "run");
+  words.insert(words.end(), {"--set", "train.checkpoint_every=20"});
+  ASSERT_EQ(run(words).code, 0);
+  fs::remove_all(folder.path() / "run" / "model");
+  auto changed = words;
+  changed.insert(changed.end(), {"--resume", "--set", "train.clip=0.5"});
+  auto refused = run(changed);
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("--change-rate"), std::string::npos) << refused.err;
+  changed.emplace_back("--change-rate");
+  const auto gone_on = run(changed);
+  EXPECT_EQ(gone_on.code, 0) << gone_on.err;
+  EXPECT_NE(gone_on.err.find("train.clip changes from step"), std::string::npos) << gone_on.err;
+  EXPECT_TRUE(fs::exists(folder.path() / "run" / "model"));
+  changed.insert(changed.end(), {"--set", "train.batch=16"});
+  refused = run(changed);
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("train.batch"), std::string::npos) << refused.err;
+  words.emplace_back("--change-rate");
+  EXPECT_EQ(run(words).code, 2);
+}
+
 // A new student of a model that was trained before gives its vectors, and its ranking.
 TEST(Train, StudentsLearnFromATeacher) {
   const TemporaryFolder folder;

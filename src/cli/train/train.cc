@@ -214,6 +214,10 @@ int run_training(const TrainOptions& options, Context& context) {
   session.data =
       options.data.empty() ? fs::path(options.recipe).parent_path() : fs::path(options.data);
   session.resume = options.resume;
+  if (options.change_rate && !options.resume) {
+    throw_error(ErrorKind::usage, "--change-rate", "goes with --resume only");
+  }
+  session.change_rate = options.change_rate;
   const bool settled = train::settle_precision(session.recipe);
   auto record = train::recipe_record(session.recipe);
   resolve_paths(session.recipe, fs::path(options.recipe).parent_path(), session.data);
