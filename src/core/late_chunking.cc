@@ -8,9 +8,13 @@
 namespace akin {
 namespace {
 
+bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+
 // Does a sentence or a line end between these two bytes of the text? What ends one is followed by
-// white space in scripts that use it.
+// white space in scripts that use it, which some tokenizers count among the bytes of a word.
 bool sentence_ends(std::string_view text, size_t begin, size_t end) {
+  while (end < text.size() && is_space(text[end])) ++end;
+  while (begin > 0 && is_space(text[begin - 1])) --begin;
   const std::string_view gap = text.substr(0, end).substr(std::min(begin, end));
   if (gap.find('\n') != std::string_view::npos) return true;
   const std::string_view before = text.substr(0, begin);
@@ -20,9 +24,6 @@ bool sentence_ends(std::string_view text, size_t begin, size_t end) {
   return !gap.empty() && !before.empty() &&
          std::string_view(".!?").find(before.back()) != std::string_view::npos;
 }
-
-// Some tokenizers count the space before a word among its bytes.
-bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
 bool is_special(const TokenVectors& tokens, size_t t) { return tokens.begin[t] >= tokens.end[t]; }
 

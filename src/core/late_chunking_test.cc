@@ -9,8 +9,9 @@ namespace akin {
 namespace {
 
 // A token for every run of letters and for every other sign that is not a space, between two
-// special ones; token t has the vector (t, 1).
-TokenVectors tokens_of(const std::string& text) {
+// special ones; token t has the vector (t, 1). SentencePiece and byte-level BPE count the space
+// before a word among its bytes.
+TokenVectors tokens_of(const std::string& text, bool with_space_before = false) {
   TokenVectors out;
   const auto add = [&](size_t begin, size_t end) {
     out.ids.push_back(1);
@@ -25,7 +26,11 @@ TokenVectors tokens_of(const std::string& text) {
     size_t end = i + 1;
     while (letter(i) && letter(end)) ++end;
     if ((text[i] & 0xE0) == 0xE0) end = i + 3;
-    if (text[i] != ' ' && text[i] != '\n') add(i, end);
+    size_t begin = i;
+    while (with_space_before && begin > 0 && (text[begin - 1] == ' ' || text[begin - 1] == '\n')) {
+      --begin;
+    }
+    if (text[i] != ' ' && text[i] != '\n') add(begin, end);
     i = end;
   }
   add(0, 0);
@@ -38,9 +43,14 @@ TokenVectors tokens_of(const std::string& text) {
 }
 
 std::vector<std::string> cut(const std::string& text, size_t most) {
-  std::vector<std::string> out;
-  for (const TextChunk& chunk : chunk_tokens(text, tokens_of(text), most))
-    out.push_back(text.substr(chunk.begin, chunk.end - chunk.begin));
+  const auto pieces = [&](bool with_space_before) {
+    std::vector<std::string> out;
+    for (const TextChunk& chunk : chunk_tokens(text, tokens_of(text, with_space_before), most))
+      out.push_back(text.substr(chunk.begin, chunk.end - chunk.begin));
+    return out;
+  };
+  auto out = pieces(false);
+  EXPECT_EQ(out, pieces(true)) << text;
   return out;
 }
 
