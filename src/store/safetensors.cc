@@ -145,6 +145,14 @@ void check_layout(std::vector<Range>& ranges, uint64_t buffer_size, const std::s
   }
 }
 
+// A checkout without its large files holds small texts in their place.
+std::string_view pointer_words(std::span<const std::byte> bytes) {
+  constexpr std::string_view kPointer = "version https://git-lfs";
+  const bool pointer = bytes.size() >= kPointer.size() &&
+                       std::memcmp(bytes.data(), kPointer.data(), kPointer.size()) == 0;
+  return pointer ? " but a Git LFS pointer to one: get the file itself (git lfs pull)" : "";
+}
+
 std::string_view checked_header(std::span<const std::byte> bytes, const std::string& where) {
   if (bytes.size() < 8) {
     throw_error(ErrorKind::bad_format, where,
@@ -156,8 +164,8 @@ std::string_view checked_header(std::span<const std::byte> bytes, const std::str
   for (size_t i = 0; i < 8; ++i) length |= std::to_integer<uint64_t>(bytes[i]) << (8 * i);
   if (length > kMaxHeaderBytes) {
     throw_error(ErrorKind::bad_format, where,
-                "header length is {} bytes, expected at most {}; this is not a safetensors file",
-                length, kMaxHeaderBytes);
+                "header length is {} bytes, expected at most {}; this is not a safetensors file{}",
+                length, kMaxHeaderBytes, pointer_words(bytes));
   }
   if (length > bytes.size() - 8) {
     throw_error(ErrorKind::bad_format, where,

@@ -75,6 +75,8 @@ TEST(Safetensors, RefusesDamagedFiles) {
                [] { open_bytes(std::string("\x09\0\0\0\0\0\0\0{}", 10)); });
   expect_error(ErrorKind::bad_format, "expected at most 100000000",
                [] { open_bytes(std::string(16, '\x7f')); });
+  expect_error(ErrorKind::bad_format, "git lfs pull",
+               [] { open_bytes("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"); });
   expect_bad("expected \"{\"", "[]", 0);
   expect_bad("not valid JSON", "{\"a\":", 0);
   expect_bad("\"dtype\" is missing", R"({"w":{"shape":[1],"data_offsets":[0,4]}})", 4);
