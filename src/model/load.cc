@@ -134,6 +134,26 @@ void fill_from_folder(const store::StFolder& st, Model& model) {
   if (st.truncate_dim && *st.truncate_dim < static_cast<int64_t>(model.dim)) {
     model.ignored_keys.push_back(
         fmt::format("config_sentence_transformers.json: truncate_dim = {}", *st.truncate_dim));
+    count_event("truncate_dim", 1,
+                fmt::format("{}: config_sentence_transformers.json asks for vectors cut to "
+                            "truncate_dim = {}; these have all {} dims unless --dims says {}",
+                            model.folder.string(), *st.truncate_dim, model.dim, *st.truncate_dim));
+  }
+}
+
+// Tools that know PEFT put an adapter in the root over the base model for every text: without it
+// the vectors would be those of another model.
+void refuse_root_adapter(const fs::path& folder, const fs::path& body) {
+  for (const fs::path& place : {folder, body}) {
+    for (const char* name : {"adapter_config.json", "adapter_model.safetensors"}) {
+      if (!is_there(place / name)) continue;
+      throw_error(
+          ErrorKind::unsupported, (place / name).string(),
+          "a PEFT adapter in the model's root changes every vector, and akin does not apply "
+          "it there. Merge it into the weights (merge_and_unload), or move its two files "
+          "to {} of the base model and ask for it by --task NAME",
+          (fs::path("adapters") / "NAME").string());
+    }
   }
 }
 
@@ -166,6 +186,7 @@ Model load_model(const fs::path& folder, const LoadOptions& options) {
   model.folder = folder;
   model.name = model_name(folder);
   const fs::path body = folder / st.transformer_path;
+  refuse_root_adapter(folder, body);
 
   const JsonDocument document = read_config(folder, st);
   const JsonValue json(document);
