@@ -83,6 +83,11 @@ void SpinBarrier::rethrow_if_broken() const {
 }
 
 ThreadPool::ThreadPool(size_t size) {
+  constexpr size_t kMost = 4096;  // more than any machine has; starting tens of thousands harms it
+  if (size > kMost) {
+    throw_error(ErrorKind::usage, "--threads",
+                "{} asked, at most {}; 0 takes as many as are usable", size, kMost);
+  }
   for (size_t t = 1; t < std::max<size_t>(1, size); ++t) {
     try {
       workers_.emplace_back([this, t] { work(t); });

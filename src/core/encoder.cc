@@ -17,14 +17,14 @@ size_t resolve_dims(const EncoderInfo& info, const EncodeOptions& options) {
   if (options.dims != info.dim && !options.allow_any_dims &&
       std::find(declared.begin(), declared.end(), options.dims) == declared.end()) {
     if (declared.empty()) {
-      throw_error(
-          ErrorKind::usage, "dims",
-          "{} asked, but the model declares no Matryoshka dims; use --allow-any-dims to cut anyway",
-          options.dims);
+      throw_error(ErrorKind::usage, "dims",
+                  "{} asked, but the model declares no Matryoshka dims and has {}; cut only where "
+                  "allow-any-dims is given",
+                  options.dims, info.dim);
     }
     throw_error(
         ErrorKind::usage, "dims",
-        "{} is not one of the model's Matryoshka dims [{}]; use --allow-any-dims to cut anyway",
+        "{} is not one of the model's Matryoshka dims [{}]; cut only where allow-any-dims is given",
         options.dims, fmt::join(declared, ", "));
   }
   return options.dims;

@@ -66,13 +66,15 @@ void read_heads(const store::StFolder& st, Model& model, MappedWeights& weights)
 
 PoolingSpec choose_pooling(const std::filesystem::path& folder, const store::StFolder& st,
                            const LoadOptions& options, const FamilyPlan& plan) {
-  if (plan.arch.kind == ModelKind::static_embedding) return {{PoolingMode::mean}, true};
-  if (st.pooling) {
-    if (options.pooling && options.pooling->modes != st.pooling->modes) {
+  const bool is_static = plan.arch.kind == ModelKind::static_embedding;
+  const std::optional<PoolingSpec> own =
+      is_static ? PoolingSpec{{PoolingMode::mean}, true} : st.pooling;
+  if (own) {
+    if (options.pooling && options.pooling->modes != own->modes) {
       throw_error(ErrorKind::usage, "--pooling", "{} asked, but {} was made with {}; leave it out",
-                  pooling_name(*options.pooling), folder.string(), pooling_name(*st.pooling));
+                  pooling_name(*options.pooling), folder.string(), pooling_name(*own));
     }
-    return *st.pooling;
+    return *own;
   }
   if (options.pooling && !options.pooling->modes.empty()) return *options.pooling;
   if (plan.pooling) return *plan.pooling;
