@@ -157,6 +157,11 @@ EncodeOptions encode_options(const EncodeFlags& flags, Side side, const EncoderI
   out.dims = flags.dims;
   out.allow_any_dims = flags.allow_any_dims;
   out.normalize = flags.normalize;
+  if (!flags.normalize && info.normalizes) {
+    context.warn(fmt::format(
+        "akin: warning: --no-normalize changes nothing: {} ends in a Normalize step of its own",
+        info.name));
+  }
   out.truncate = flags.truncate;
   const bool chosen = !flags.prompt_name.empty() || flags.prompt.has_value();
   if (side != Side::none) {

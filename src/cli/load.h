@@ -69,7 +69,8 @@ struct EncodeFlags {
     v("task=NAME", task, "LoRA adapter of the model, such as retrieval.query");
     v("dims=N", dims, "keep the first N numbers of each vector (Matryoshka); 0 = all");
     v("allow-any-dims", allow_any_dims, "accept --dims that the model does not declare");
-    v("[no-]normalize", normalize, "scale vectors to unit length");
+    v("[no-]normalize", normalize,
+      "scale vectors to unit length; a model that does so itself goes on doing it");
     v("truncate=SIDE", truncate,
       "what to do with a text longer than the model reads: an error, or cut its right or left end");
   }
