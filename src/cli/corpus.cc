@@ -1,6 +1,7 @@
 #include "cli/corpus.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <system_error>
 
@@ -27,11 +28,23 @@ std::string cache_key(const Corpus& corpus, const EncoderInfo& info, const Encod
 
 Mat<float> read_vectors(const fs::path& file, size_t rows, size_t dims) {
   Mat<float> vectors = store::read_npy(file);
-  if (vectors.rows() == rows && vectors.cols() == dims) return vectors;
-  throw_error(ErrorKind::usage, file.string(),
-              "holds {} vectors of {} numbers, expected {} of {}; embed these files with this "
-              "model and these options",
-              vectors.rows(), vectors.cols(), rows, dims);
+  if (vectors.rows() != rows || vectors.cols() != dims) {
+    throw_error(ErrorKind::usage, file.string(),
+                "holds {} vectors of {} numbers, expected {} of {}; embed these files with this "
+                "model and these options",
+                vectors.rows(), vectors.cols(), rows, dims);
+  }
+  for (size_t row = 0; row < rows; ++row) {
+    if (std::all_of(vectors.row(row), vectors.row(row) + dims,
+                    [](float x) { return std::isfinite(x); })) {
+      continue;
+    }
+    throw_error(ErrorKind::bad_format, file.string(),
+                "row {} holds a value that is not a finite number, which no answer can be ranked "
+                "by; embed its text again, or take the row out",
+                row);
+  }
+  return vectors;
 }
 
 // `all`, one vector a row of the input, without those of empty rows.

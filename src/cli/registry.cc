@@ -34,7 +34,7 @@ std::unique_ptr<Command> make_command(std::string_view name) {
   }
   const auto names = command_names();
   const auto near = nearest(name, names.data(), names.size());
-  throw_error(ErrorKind::usage, "akin", "{} is not a verb; {}", quote(name),
+  throw_error(ErrorKind::usage, "", "{} is not a verb; {}", quote(name),
               near.empty() ? fmt::format("the verbs are {}", fmt::join(names, ", "))
                            : fmt::format("did you mean \"{}\"?", near));
 }

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "run_program.h"
@@ -178,6 +180,14 @@ TEST(Search, RefusesVectorsThatDoNotFit) {
       {"search", "--model", kModel, "--query", "x", documents, "--vectors", folder.file("v.npy")});
   EXPECT_EQ(other.code, 2);
   EXPECT_NE(other.err.find("--allow-mismatch"), std::string::npos) << other.err;
+  std::string bytes = read(folder.file("v.npy"));
+  const float nan = std::nanf("");
+  std::memcpy(bytes.data() + bytes.size() - 64 * sizeof nan, &nan, sizeof nan);
+  folder.write("v.npy", bytes);
+  const auto broken = run({"search", "--model", kModel, "--query", "x", documents, "--vectors",
+                           folder.file("v.npy"), "--allow-mismatch"});
+  EXPECT_EQ(broken.code, 1);
+  EXPECT_NE(broken.err.find("row 4 holds"), std::string::npos) << broken.err;
 }
 
 TEST(Search, ManyQueriesFromAFile) {
@@ -224,6 +234,12 @@ TEST(Tokenize, ShowsIdsAndCountsInvalidText) {
   const auto bad = run({"tokenize", "--model", kModel, "bad \xff bytes", "good"});
   EXPECT_EQ(bad.code, 0);
   EXPECT_NE(bad.err.find("1 texts with invalid UTF-8"), std::string::npos) << bad.err;
+}
+
+TEST(Tokenize, ReadsStdinForADash) {
+  const auto result = run(
+      Invocation{.arguments = {"tokenize", "--model", kModel, "--count", "-"}, .input = "a b\n"});
+  EXPECT_EQ(result.out, run({"tokenize", "--model", kModel, "--count", "a b"}).out) << result.err;
 }
 
 TEST(Info, TellsTheFacts) {

@@ -21,7 +21,7 @@ struct TokenizeOptions {
   InputOptions input;
   template <typename Visitor>
   void fields(Visitor& v) {
-    v("+texts=TEXT", texts, "texts; without any, rows of stdin or of --file");
+    v("+texts=TEXT", texts, "texts; without any, or for -, rows of stdin or of --file");
     v("file=FILE", file, "read rows of these files, or of stdin for -");
     v("model=MODEL", model,
       "model folder, name of a model that akin ships, or ORG/NAME[@REVISION] in the Hugging Face "
@@ -129,6 +129,7 @@ std::unique_ptr<text::Tokenizer> load_tokenizer(const std::filesystem::path& fol
 }
 
 int run(TokenizeOptions& options, Context& context) {
+  if (options.texts == std::vector<std::string>{"-"} && options.file.empty()) options.texts.clear();
   if (!options.texts.empty() && !options.file.empty()) {
     throw_error(ErrorKind::usage, "--file", "goes without texts on the command line; got {} too",
                 quote(options.texts[0]));
