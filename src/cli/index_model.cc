@@ -21,6 +21,16 @@ EncodeFlags with_shape(const index::Index& index, EncodeFlags flags) {
   return flags;
 }
 
+// The model, and how it was opened when the index was made, where the caller says nothing else.
+void take_over(const index::IndexSpec& spec, ModelOptions& model) {
+  if (model.model.empty()) model.model = spec.model_source;
+  if (model.pooling.empty()) model.pooling = spec.pooling;
+  if (model.rope_base == 0) model.rope_base = spec.rope_base;
+  if (model.dtype == Precision::f32 && spec.precision == precision_name(Precision::int8)) {
+    model.dtype = Precision::int8;
+  }
+}
+
 }  // namespace
 
 std::string model_source(const std::string& model) {
@@ -33,12 +43,18 @@ std::string model_source(const std::string& model) {
 std::unique_ptr<Encoder> open_index_model(const index::Index& index, ModelOptions model,
                                           bool allow_mismatch) {
   const auto& spec = index.spec();
-  if (model.model.empty()) model.model = spec.model_source;
+  take_over(spec, model);
   auto encoder = load_encoder(model);
-  if (!allow_mismatch) index.check_model(encoder->info().name, encoder->info().fingerprint);
-  if (encoder->info().dim < spec.vectors.dims) {
+  const EncoderInfo& info = encoder->info();
+  if (!allow_mismatch) index.check_model(info.name, info.fingerprint);
+  // Another model's vectors may be cut only where it was trained for that.
+  const auto& declared = info.matryoshka_dims;
+  const bool fits =
+      info.dim == spec.vectors.dims || info.fingerprint == spec.fingerprint ||
+      std::find(declared.begin(), declared.end(), spec.vectors.dims) != declared.end();
+  if (!fits || info.dim < spec.vectors.dims) {
     throw_error(ErrorKind::usage, "--model", "{} has vectors of {} dims, the index of {}",
-                quote(encoder->info().name), encoder->info().dim, spec.vectors.dims);
+                quote(info.name), info.dim, spec.vectors.dims);
   }
   return encoder;
 }

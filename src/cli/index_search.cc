@@ -80,6 +80,11 @@ void search_index(const IndexSearchOptions& options, QueryOptions& queries,
                   scans ? "--mode words" : "--method");
     }
   }
+  if (search.mode == index::Mode::words && search.method != index::Method::automatic) {
+    throw_error(ErrorKind::usage, "--method",
+                "is how vectors are searched; leave out --mode words");
+  }
+  search.once = queries.queries.empty() && queries.query.size() == 1;
   search.filter = options.filter;
   search.breadth = options.breadth;
   search.candidates = options.candidates;

@@ -162,11 +162,12 @@ FolderIndex::Writer& FolderIndex::writer() {
 
 void FolderIndex::check_model(std::string_view model, std::string_view fingerprint) const {
   if (spec_.fingerprint.empty() || spec_.fingerprint == fingerprint) return;
-  throw_error(
-      ErrorKind::usage, folder_.string(),
-      "was built with model {} (fingerprint {}), this one is {} ({}); vectors of two models "
-      "cannot be compared: use that model, or build the index again",
-      quote(spec_.model), spec_.fingerprint, quote(model), fingerprint);
+  throw_error(ErrorKind::usage, folder_.string(),
+              "was built with model {}{} (fingerprint {}), this one is {} ({}); vectors of two "
+              "models, or of "
+              "one in two precisions, cannot be compared: use that model, or build the index again",
+              quote(spec_.model), spec_.precision.empty() ? "" : " in " + spec_.precision,
+              spec_.fingerprint, quote(model), fingerprint);
 }
 
 IndexStats FolderIndex::stats() const {

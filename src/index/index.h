@@ -26,9 +26,13 @@ namespace akin::index {
 
 struct IndexSpec {
   VectorStoreSpec vectors;
-  std::string model;                  // name, for people
-  std::string model_source;           // what opens it again: a folder or a name; may be empty
-  std::string fingerprint;            // EncoderInfo::fingerprint; "" = not checked
+  std::string model;         // name, for people
+  std::string model_source;  // what opens it again: a folder or a name; may be empty
+  std::string fingerprint;   // EncoderInfo::fingerprint; "" = not checked
+  // How the model was opened, as far as the fingerprint depends on it; empty or 0: not known, its
+  // own.
+  std::string precision, pooling;
+  double rope_base = 0;
   std::string similarity = "cosine";  // or dot. cosine: vectors are kept at unit length
   std::string document_prompt;  // literal prompt that documents were embedded with, and the LoRA
   std::string document_task;    // task: search needs its counterpart
@@ -54,11 +58,12 @@ struct SearchOptions {
   Method method = Method::automatic;  // graph when there is one, else funnel when codes are, else
                                       // exact; exact where few rows may be answers
   std::optional<CodeSpec> code;       // of Method::exact; none: the full vectors
-  std::vector<FunnelStage> stages;    // of Method::funnel; empty: funnel_schedule()
-  size_t breadth = 0;                 // of Method::graph; 0: max(400, 4 k)
-  std::string filter;                 // see filter.h; empty: none
-  size_t candidates = 0;              // of each list that hybrid joins; 0: max(100, 4 k)
-  double fusion_constant = 60;        // RRF: sum 1 / (constant + rank)
+  bool once = false;  // one search only: automatic reads no graph, which takes longer than a scan
+  std::vector<FunnelStage> stages;  // of Method::funnel; empty: funnel_schedule()
+  size_t breadth = 0;               // of Method::graph; 0: max(400, 4 k)
+  std::string filter;               // see filter.h; empty: none
+  size_t candidates = 0;            // of each list that hybrid joins; 0: max(100, 4 k)
+  double fusion_constant = 60;      // RRF: sum 1 / (constant + rank)
 };
 
 struct SearchHit {

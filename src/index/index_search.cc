@@ -84,7 +84,8 @@ Method FolderIndex::choose_method(const Query& query, size_t k) const {
   const size_t answers = query.answers();
   if (answers <= kFewRows || query.options.code) return Method::exact;
   // A graph that may hardly answer with what it finds walks too far.
-  if (spec_.graph && k <= 1000 && answers * 8 >= static_cast<size_t>(query.snapshot.state.rows)) {
+  if (spec_.graph && !query.options.once && k <= 1000 &&
+      answers * 8 >= static_cast<size_t>(query.snapshot.state.rows)) {
     try {
       const Hnsw* graph = query.snapshot.graph->get();
       const auto rows = static_cast<size_t>(query.snapshot.state.rows);
@@ -134,6 +135,11 @@ std::vector<RowHit> FolderIndex::by_vector(const Query& query, size_t k) const {
       return by_graph(query, *graph, k);
     }
     case Method::funnel: {
+      if (spec_.vectors.extra.empty() && query.options.stages.empty()) {
+        throw_error(ErrorKind::usage, "method",
+                    "the index has no codes for a funnel; build it with some, such as binary:{}",
+                    spec_.vectors.dims);
+      }
       const auto stages =
           query.options.stages.empty()
               ? funnel_schedule(spec_.vectors, query.answers(), std::max(k, kFunnelLeast))

@@ -62,6 +62,9 @@ std::string spec_to_json(const IndexSpec& spec) {
   const nlohmann::ordered_json out = {{"model", spec.model},
                                       {"model_source", spec.model_source},
                                       {"fingerprint", spec.fingerprint},
+                                      {"precision", spec.precision},
+                                      {"pooling", spec.pooling},
+                                      {"rope_base", spec.rope_base},
                                       {"similarity", spec.similarity},
                                       {"document_prompt", spec.document_prompt},
                                       {"document_task", spec.document_task},
@@ -84,6 +87,9 @@ IndexSpec spec_from_json(std::string_view json, const std::string& where) {
   out.model = value.get("model", "");
   out.model_source = value.get("model_source", "");
   out.fingerprint = value.get("fingerprint", "");
+  out.precision = value.get("precision", "");
+  out.pooling = value.get("pooling", "");
+  out.rope_base = value.get("rope_base", 0.0);
   out.similarity = value.get("similarity", "cosine");
   out.vectors.unit_prefixes = out.similarity == "cosine";
   out.document_prompt = value.get("document_prompt", "");

@@ -199,6 +199,15 @@ TEST(IndexCommand, RefusesAnotherModel) {
   const auto other = run({"index", "add", prompted, rows, "--prompt", "look "});
   EXPECT_EQ(other.code, 2);
   EXPECT_NE(other.err.find("\"see \""), std::string::npos) << other.err;
+  // So is how the model was opened; another model's vectors are not cut to fit.
+  const auto fast = folder.file("f");
+  ASSERT_EQ(run({"index", "build", fast, rows, "--model", tiny, "--dtype", "int8"}).code, 0);
+  EXPECT_EQ(stats(fast)["precision"], "int8");
+  const auto found = run({"search", "--index", fast, "x"});
+  EXPECT_EQ(found.code, 0) << found.err;
+  const auto wider = run({"search", "--index", fast, "x", "--model", kModel, "--allow-mismatch"});
+  EXPECT_EQ(wider.code, 2);
+  EXPECT_NE(wider.err.find("vectors of 64 dims, the index of 16"), std::string::npos) << wider.err;
 }
 
 TEST(IndexCommand, SaysWhatIsWrong) {
@@ -225,6 +234,9 @@ TEST(IndexCommand, SaysWhatIsWrong) {
   ASSERT_EQ(run(build_words(index, rows)).code, 0);
   expect({"search", "--index", index, "x", "--filter", "n ="}, 2, "column 4");
   expect({"search", "--index", index, "x", "--method", "graph"}, 2, "no graph");
+  expect({"search", "--index", index, "x", "--method", "funnel"}, 2, "no codes");
+  expect({"search", "--index", index, "x", "--mode", "words", "--method", "exact"}, 2,
+         "leave out --mode words");
   expect({"search", "--index", index, "--query", "x", rows}, 2, "goes without files");
   expect({"search", "--index", index, "x", "--cache"}, 2, "goes without --vectors");
   expect({"search", "--model", kModel, "x", rows, "--mode", "words"}, 2, "akin index build");

@@ -101,6 +101,9 @@ index::IndexSpec make_spec(const IndexOptions& options, const EncoderInfo& info,
   spec.model = info.name;
   spec.model_source = model_source(options.model.model);
   spec.fingerprint = info.fingerprint;
+  spec.precision = precision_name(info.precision);
+  spec.pooling = options.model.pooling;
+  spec.rope_base = options.model.rope_base;
   spec.similarity = encode.normalize ? "cosine" : "dot";
   spec.document_prompt = resolve_prompt(info, encode);
   spec.document_task = encode.task;
@@ -166,6 +169,7 @@ nlohmann::ordered_json stats_json(const index::Index& index) {
           {"model", spec.model},
           {"model_source", spec.model_source},
           {"fingerprint", spec.fingerprint},
+          {"precision", spec.precision},
           {"similarity", spec.similarity},
           {"document_prompt", spec.document_prompt},
           {"document_task", spec.document_task},
@@ -316,7 +320,9 @@ int stats(const std::string& folder, Context& context) {
   if (now.removed_rows > 0) {
     line("removed", thousands(now.removed_rows) + " (akin index compact gives their space back)");
   }
-  line("model", fmt::format("{} (fingerprint {})", spec.model, spec.fingerprint));
+  line("model",
+       fmt::format("{}{} (fingerprint {})", spec.model,
+                   spec.precision.empty() ? "" : " in " + spec.precision, spec.fingerprint));
   if (!spec.document_prompt.empty()) line("prompt", spec.document_prompt);
   if (!spec.document_task.empty()) line("task", spec.document_task);
   line("vectors",
