@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -11,6 +12,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/similarity_measure.h"
+#include "engine/pair_scorer.h"
+#include "model/classification_head.h"
 #include "model/unused.h"
 #include "store/safetensors.h"
 #include "store/st_folder.h"
@@ -26,7 +29,8 @@ constexpr std::string_view kProbeTexts[] = {
     "Café № 5, 2024: naïve coöperation — 100% of ½ a million 😀",
     ("semantic search 语义搜索 finds texts by meaning, not by words; it needs a model, a tokenizer "
      "and some patience.")};
-constexpr double kTolerance = 1e-5;  // of unit vectors, between machines and versions
+constexpr double kTolerance = 1e-5;         // of unit vectors, between machines and versions
+constexpr double kRoundedTolerance = 0.05;  // of int8
 
 EncodeOptions probe_options() {
   EncodeOptions options;
@@ -62,8 +66,8 @@ uint64_t count_bad(const Tensor& tensor) {
   return bad;
 }
 
-Findings compare_probe(const JsonValue& record, Encoder& encoder,
-                       const text::Tokenizer* tokenizer) {
+Findings compare_probe(const JsonValue& record, Encoder& encoder, const text::Tokenizer* tokenizer,
+                       double allowed) {
   const auto texts = record.at("texts").items(), vectors = record.at("vectors").items();
   double worst = 0;
   for (size_t i = 0; i < texts.size() && i < vectors.size(); ++i) {
@@ -90,7 +94,6 @@ Findings compare_probe(const JsonValue& record, Encoder& encoder,
                  "the tokenizer files changed; download the folder again"}};
     }
   }
-  const double allowed = encoder.info().precision == Precision::int8 ? 0.05 : kTolerance;
   if (worst > allowed) {
     return {
         {Verdict::fail, "probe",
@@ -119,7 +122,7 @@ Findings check_files(const fs::path& folder) {
   };
   Findings out;
   std::error_code error;
-  if (!fs::exists(folder / "modules.json", error)) {
+  if (!fs::exists(folder / "modules.json", error) && !model::is_classifier_folder(folder)) {
     out.push_back({Verdict::warn, "files", "no modules.json: not a sentence-transformers folder",
                    "pooling must come from the family or from --pooling"});
   }
@@ -146,6 +149,26 @@ Findings check_files(const fs::path& folder) {
   if (out.empty())
     out.push_back({Verdict::ok, "files", "modules, weights and tokenizer are there", ""});
   return out;
+}
+
+Findings check_classifier(const fs::path& folder, size_t threads, Precision precision) {
+  const auto loaded =
+      engine::load_text_classifier(folder, {.threads = threads, .precision = precision});
+  const auto& labels = loaded.classifier->labels();
+  const Finding settings = {
+      Verdict::ok, "settings",
+      fmt::format("family {}, {}: {}", loaded.info.family,
+                  labels.size() == 1 ? "a reranker" : "a classifier", list_some(labels)),
+      ""};
+  std::vector<ClassifierInput> inputs;
+  for (const std::string_view text : kProbeTexts) inputs.push_back({text, kProbeTexts[0]});
+  const Mat<float> logits = loaded.classifier->classify(inputs, Truncate::right).logits;
+  const bool finite = std::all_of(logits.data(), logits.data() + logits.rows() * logits.cols(),
+                                  [](float x) { return std::isfinite(x); });
+  if (finite) return {settings, {Verdict::ok, "scores", "finite for every probe text", ""}};
+  return {settings,
+          {Verdict::fail, "scores", "some are not finite numbers",
+           "the weights are damaged; download the folder again"}};
 }
 
 Findings check_unused(const fs::path& folder, const model::Model& model) {
@@ -261,7 +284,8 @@ Findings check_vectors(Encoder& encoder) {
   return {{Verdict::ok, "vectors", "finite, unit length, the same bytes alone and in company", ""}};
 }
 
-Findings check_probe(const fs::path& folder, Encoder& encoder, const text::Tokenizer* tokenizer) {
+Findings check_probe(const fs::path& folder, Encoder& encoder, const text::Tokenizer* tokenizer,
+                     bool rounded) {
   const fs::path file = folder / kProbeFile;
   std::error_code error;
   if (!fs::exists(file, error)) {
@@ -271,7 +295,8 @@ Findings check_probe(const fs::path& folder, Encoder& encoder, const text::Token
   }
   try {
     const auto document = JsonDocument::load(file, uint64_t{64} << 20);
-    return compare_probe(JsonValue(document), encoder, tokenizer);
+    return compare_probe(JsonValue(document), encoder, tokenizer,
+                         rounded ? kRoundedTolerance : kTolerance);
   } catch (const Error& wrong) {
     return {{Verdict::fail, "probe", wrong.what(),
              "delete the record, or write it again with --write-probe"}};

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/quantize.h"
+#include "model/classification_head.h"
 #include "model/model.h"
 #include "store/copy_folder.h"
 #include "store/safetensors.h"
@@ -145,7 +146,8 @@ void check_quantized_folder(const fs::path& in, const fs::path& out, bool force)
 }
 
 void quantize_folder(const fs::path& in, const fs::path& asked, bool force) {
-  const model::Model model = model::load_model(in);
+  const model::Model model =
+      model::is_classifier_folder(in) ? model::load_classifier_body(in) : model::load_model(in);
   if (model.arch.kind == ModelKind::static_embedding) {
     throw_error(ErrorKind::usage, in.string(),
                 "a static model has no layers to quantise; use it as it is");

@@ -272,8 +272,7 @@ std::unique_ptr<PairScorer> make_pair_scorer(model::Model model, model::Classifi
 
 LoadedTextClassifier load_text_classifier(const std::filesystem::path& folder,
                                           const CpuOptions& options) {
-  model::Model model =
-      model::load_model(folder, {.pooling = PoolingSpec{{PoolingMode::cls}, true}});
+  model::Model model = model::load_classifier_body(folder);
   model::ClassificationHead head = model::load_classification_head(folder, model);
   LoadedTextClassifier out;
   out.info = model::encoder_info(model, options.precision);
@@ -286,8 +285,7 @@ LoadedTextClassifier load_text_classifier(const std::filesystem::path& folder,
 }
 
 LoadedPairScorer load_pair_scorer(const std::filesystem::path& folder, const CpuOptions& options) {
-  model::Model model =
-      model::load_model(folder, {.pooling = PoolingSpec{{PoolingMode::cls}, true}});
+  model::Model model = model::load_classifier_body(folder);
   model::ClassificationHead head = model::load_classification_head(folder, model);
   LoadedPairScorer out;
   out.info = model::encoder_info(model, options.precision);

@@ -110,6 +110,10 @@ bool is_classifier_folder(const fs::path& folder) {
   return document.root().is_object() && architecture(JsonValue(document)).ends_with(kSuffix);
 }
 
+Model load_classifier_body(const fs::path& folder) {
+  return load_model(folder, {.pooling = PoolingSpec{{PoolingMode::cls}, true}});
+}
+
 ClassificationHead load_classification_head(const fs::path& folder, const Model& model) {
   const JsonDocument document = JsonDocument::load(folder / "config.json", kMaxConfigBytes);
   const JsonValue config(document);

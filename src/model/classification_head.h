@@ -33,6 +33,9 @@ struct ClassificationHead {
 // config.json names a ...ForSequenceClassification; false also where there is no config.json.
 bool is_classifier_folder(const std::filesystem::path& folder);
 
+// load_model of such a folder, where nothing says how to pool: a head reads the first token.
+Model load_classifier_body(const std::filesystem::path& folder);
+
 // Errors: unsupported, a folder without such a head (naming its architecture) or of a family whose
 // head is not known; not_found, bad_format for its tensors.
 ClassificationHead load_classification_head(const std::filesystem::path& folder,

@@ -38,7 +38,9 @@ inline void write_tiny_words(const TemporaryFolder& folder, const std::string& n
                R"({"prompts": {"query": "ask ", "document": ""}})");
 }
 
-inline std::string write_tiny_bert(const TemporaryFolder& folder, const std::string& name) {
+// classes: of a head over it, as BertForSequenceClassification has it (1: a reranker); 0: none.
+inline std::string write_tiny_bert(const TemporaryFolder& folder, const std::string& name,
+                                   int64_t classes = 0) {
   write_tiny_words(folder, name);
   std::map<std::string, std::vector<int64_t>> shapes = {
       {"embeddings.word_embeddings.weight", {56, 16}},
@@ -59,6 +61,16 @@ inline std::string write_tiny_bert(const TemporaryFolder& folder, const std::str
   for (const char* norm : {"attention.output.LayerNorm.", "output.LayerNorm."}) {
     shapes[layer + norm + "weight"] = {16};
     shapes[layer + norm + "bias"] = {16};
+  }
+  if (classes > 0) {
+    std::string config = read(folder.file(name) + "/config.json");
+    config.replace(config.find("BertModel"), 9, "BertForSequenceClassification");
+    folder.write(name + "/config.json", config);
+    std::filesystem::remove(folder.path() / name / "modules.json");
+    shapes["pooler.dense.weight"] = {16, 16};
+    shapes["pooler.dense.bias"] = {16};
+    shapes["classifier.weight"] = {classes, 16};
+    shapes["classifier.bias"] = {classes};
   }
   Rng rng(1);
   std::map<std::string, std::vector<float>> values;

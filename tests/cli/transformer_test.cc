@@ -67,6 +67,49 @@ TEST(Transformer, TokenVectorsCoverTheText) {
   EXPECT_EQ(line.at("vectors")[0].size(), kTinyHidden);
 }
 
+// A reranker and a classifier have scores and no vectors.
+TEST(Transformer, FoldersWithAHeadAreDescribedExaminedAndQuantized) {
+  const TemporaryFolder folder;
+  for (const int64_t classes : {1, 3}) {
+    const auto model = write_tiny_bert(folder, "m" + std::to_string(classes), classes);
+    const auto info = run({"info", model, "--json"});
+    ASSERT_EQ(info.code, 0) << info.err;
+    const auto facts = json::parse(info.out);
+    EXPECT_EQ(facts.at("kind"), classes == 1 ? "reranker" : "classifier");
+    EXPECT_EQ(facts.at("labels").size(), static_cast<size_t>(classes));
+    EXPECT_FALSE(facts.contains("pooling"));
+    const auto doctor = run({"doctor", model});
+    EXPECT_EQ(doctor.code, 0) << doctor.out << doctor.err;
+    EXPECT_NE(doctor.out.find("ok    scores"), std::string::npos) << doctor.out;
+    const auto small = run({"quantize", "--model", model, "--out", model + "-int8"});
+    EXPECT_EQ(small.code, 0) << small.err;
+    EXPECT_EQ(run({"doctor", model + "-int8"}).code, 0);
+  }
+}
+
+TEST(Transformer, AQuantizedFolderMayDifferFromItsRecord) {
+  const TemporaryFolder folder;
+  const auto model = write_tiny_bert(folder, "model");
+  ASSERT_EQ(run({"doctor", model, "--write-probe"}).code, 0);
+  ASSERT_EQ(run({"quantize", "--model", model, "--out", model + "-int8"}).code, 0);
+  const auto doctor = run({"doctor", model + "-int8"});
+  EXPECT_EQ(doctor.code, 0) << doctor.out;
+}
+
+// What would change every vector is not passed over.
+TEST(Transformer, AnAdapterInTheRootIsRefusedAndTruncateDimIsSaid) {
+  const TemporaryFolder folder;
+  const auto model = write_tiny_bert(folder, "model");
+  folder.write("model/config_sentence_transformers.json", R"({"truncate_dim": 8})");
+  const auto cut = run({"embed", "--model", model, "--text", "a b"});
+  EXPECT_EQ(cut.code, 0);
+  EXPECT_NE(cut.err.find("truncate_dim = 8"), std::string::npos) << cut.err;
+  folder.write("model/adapter_config.json", "{}");
+  const auto refused = run({"embed", "--model", model, "--text", "a b"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("PEFT adapter"), std::string::npos) << refused.err;
+}
+
 TEST(Transformer, LayersThatNobodyReadsAreCalledOut) {
   const TemporaryFolder folder;
   const auto model = write_tiny_bert(folder, "model");

@@ -1,12 +1,15 @@
 // akin doctor: is this model folder sound, and does it still give the vectors on record.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/doctor_checks.h"
 #include "cli/load.h"
 #include "cli/terminal.h"
 #include "engine/cpu_encoder.h"
+#include "model/classification_head.h"
 
 namespace akin::cli {
 namespace {
@@ -72,7 +75,19 @@ bool examine(const std::string& name, const DoctorOptions& options, Context& con
   const auto folder = resolve_model_folder(name);
   show(check_files(folder));
   try {
+    if (model::is_classifier_folder(folder) && load.pooling.empty()) {
+      const auto body = model::load_classifier_body(folder);
+      show(check_weights(body));
+      show(check_tokenizer(body));
+      show(check_classifier(folder, load.threads, load.dtype));
+      return sound;
+    }
     auto model = load_model(load);
+    const auto names = model.weights->names();
+    const bool rounded = load.dtype == Precision::int8 ||
+                         std::any_of(names.begin(), names.end(), [](const std::string& name) {
+                           return name.ends_with(".weight.scale");
+                         });
     show(check_weights(model));
     show(check_unused(folder, model));
     show(check_tokenizer(model));
@@ -85,7 +100,7 @@ bool examine(const std::string& name, const DoctorOptions& options, Context& con
       write_probe(folder, *encoder, tokenizer.get());
       context.say(fmt::format("wrote {}", (folder / kProbeFile).string()));
     }
-    show(check_probe(folder, *encoder, tokenizer.get()));
+    show(check_probe(folder, *encoder, tokenizer.get(), rounded));
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::interrupted || error.kind() == ErrorKind::internal) throw;
     show({{Verdict::fail, "open", error.what(), ""}});

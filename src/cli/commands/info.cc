@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/load.h"
 #include "cli/terminal.h"
+#include "model/classification_head.h"
 
 namespace akin::cli {
 namespace {
@@ -64,6 +65,21 @@ nlohmann::ordered_json describe(const model::Model& model, Precision precision) 
   return out;
 }
 
+// A folder with a head over the encoder has scores for labels, and no vectors.
+nlohmann::ordered_json describe_classifier(const std::filesystem::path& folder,
+                                           Precision precision) {
+  const auto model = model::load_classifier_body(folder);
+  const auto labels = model::load_classification_head(folder, model).labels;
+  nlohmann::ordered_json out = describe(model, precision);
+  for (const char* of_vectors : {"dims", "matryoshka_dims", "pooling", "normalizes", "similarity",
+                                 "prompts", "default_prompt", "tasks"}) {
+    out.erase(of_vectors);
+  }
+  out["kind"] = labels.size() == 1 ? "reranker" : "classifier";
+  out["labels"] = labels;
+  return out;
+}
+
 std::string value_words(const nlohmann::ordered_json& value) {
   if (value.is_string())
     return value.get<std::string>().empty() ? "none" : value.get<std::string>();
@@ -110,7 +126,10 @@ int run(InfoOptions& options, Context& context) {
     ModelOptions load;
     load.model = models[i];
     load.pooling = options.pooling;
-    const auto facts = describe(load_model(load), options.dtype);
+    const auto folder = resolve_model_folder(load.model);
+    const auto facts = model::is_classifier_folder(folder) && load.pooling.empty()
+                           ? describe_classifier(folder, options.dtype)
+                           : describe(load_model(load), options.dtype);
     if (context.json()) {
       context.print_json(facts);
       continue;
