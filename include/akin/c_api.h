@@ -45,6 +45,8 @@ typedef enum akin_truncate {
   AKIN_TRUNCATE_ERROR = 0,
   AKIN_TRUNCATE_RIGHT = 1,
   AKIN_TRUNCATE_LEFT = 2,
+  AKIN_TRUNCATE_MIDDLE = 3,
+  AKIN_TRUNCATE_CHUNK = 4, /* read in pieces; the vector is the mean of theirs */
   AKIN_TRUNCATE_INT = 0x7fffffff
 } akin_truncate;
 

@@ -27,7 +27,8 @@
 namespace akin::api {
 
 enum class Precision { f32, int8 };
-enum class Truncate { error, right, left };
+// chunk: a text over the limit is read in pieces, and its vector is the mean of theirs.
+enum class Truncate { error, right, left, middle, chunk };
 
 struct OpenOptions {
   std::size_t threads = 0;  // 0: every CPU this process may run on

@@ -56,7 +56,7 @@ akin::api::EncodeOptions encode_options(const akin_encode_options& options) {
   out.dims = options.dims;
   out.allow_any_dims = options.allow_any_dims != 0;
   out.normalize = options.raw == 0;
-  if (options.truncate < AKIN_TRUNCATE_ERROR || options.truncate > AKIN_TRUNCATE_LEFT)
+  if (options.truncate < AKIN_TRUNCATE_ERROR || options.truncate > AKIN_TRUNCATE_CHUNK)
     usage("truncate: not a value of akin_truncate");
   out.truncate = static_cast<akin::api::Truncate>(options.truncate);
   return out;

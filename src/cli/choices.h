@@ -12,7 +12,7 @@
 namespace akin {
 
 inline std::span<const std::string_view> choices(Truncate) {
-  static constexpr std::string_view kWords[] = {"error", "right", "left"};
+  static constexpr std::string_view kWords[] = {"error", "right", "left", "middle", "chunk"};
   return kWords;
 }
 

@@ -72,7 +72,8 @@ struct EncodeFlags {
     v("[no-]normalize", normalize,
       "scale vectors to unit length; a model that does so itself goes on doing it");
     v("truncate=SIDE", truncate,
-      "what to do with a text longer than the model reads: an error, or cut its right or left end");
+      "what to do with a text longer than the model reads: an error; cut its right or left end or "
+      "its middle; or chunk: read it in pieces and average their vectors");
   }
 };
 

@@ -16,7 +16,9 @@
 
 namespace akin {
 
-enum class Truncate : uint8_t { error, right, left };  // what to do with a text over max_tokens
+// What to do with a text over max_tokens: refuse it, cut its end, its beginning or its middle, or
+// read it in pieces (core/long_texts.h).
+enum class Truncate : uint8_t { error, right, left, middle, chunk };
 enum class Precision : uint8_t { f32, int8 };
 
 struct EncodeOptions {
@@ -36,6 +38,7 @@ struct EncodeOptions {
 struct EncodeReport {
   uint64_t texts = 0, tokens = 0;  // tokens that went through the model, special ones included
   std::vector<size_t> truncated;   // indices of texts that were cut
+  uint64_t chunked = 0;            // texts read in pieces
   uint64_t invalid_utf8 = 0;       // texts with bytes replaced by U+FFFD
 };
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "core/long_texts.h"
 #include "core/token_encoder.h"
 #include "engine/forward.h"
 #include "engine/pack.h"
@@ -48,13 +49,15 @@ class CpuEncoder final : public Encoder, public TokenEncoder {
     if (texts.empty()) return report;
     const TokenBatch all = tokenizer_.tokenize(texts, options, pool_, report);
     check_ids(all);
-    run_passes(all, options, out);
+    encode_texts(all, info_, options, out,
+                 [&](MatView<float> rows) { run_passes(all, options, rows); });
     return report;
   }
 
   TokenVectors encode_tokens(std::string_view text, const EncodeOptions& options) override {
     EncodeReport report;
     const TokenBatch batch = tokenizer_.tokenize({&text, 1}, options, pool_, report);
+    check_whole(batch);
     check_ids(batch);
     const std::lock_guard lock(mutex_);
     const MatView<float> hidden = run_team(batch);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/long_texts.h"
 #include "core/token_encoder.h"
 #include "engine/packed_model.h"
 #include "engine/pool.h"
@@ -35,7 +36,9 @@ class StaticEncoder final : public Encoder, public TokenEncoder {
                       MatView<float> out) override {
     AKIN_CHECK(out.rows() == texts.size() && out.cols() == resolve_dims(info_, options));
     EncodeReport report;
-    encode_ids(tokenizer_.tokenize(texts, options, pool_, report), options, out);
+    const TokenBatch all = tokenizer_.tokenize(texts, options, pool_, report);
+    encode_texts(all, info_, options, out,
+                 [&](MatView<float> rows) { encode_ids(all, options, rows); });
     return report;
   }
 

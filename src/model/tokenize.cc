@@ -17,6 +17,7 @@ constexpr size_t kTextsPerPiece = 64;
 struct TextTokenizer::Piece {
   std::vector<int32_t> ids;
   std::vector<uint32_t> lengths, prompt_tokens;
+  std::vector<uint32_t> entries;  // of each text
   std::vector<int32_t> adapters;
   std::vector<size_t> truncated;
   uint64_t invalid = 0;
@@ -46,15 +47,45 @@ uint32_t TextTokenizer::prompt_tokens(const std::string& prompt) const {
 
 bool TextTokenizer::fit(std::vector<int32_t>& ids, size_t index, Truncate truncate) const {
   const size_t limit = model_.max_tokens;
-  if (limit == 0 || ids.size() <= limit) return false;
-  if (truncate == Truncate::error) {
+  if (!is_over(ids.size())) return false;
+  if (truncate == Truncate::error || truncate == Truncate::chunk) {
     throw_error(ErrorKind::too_long, fmt::format("input {}", index),
-                "{} tokens, model limit {}; pass --truncate right (or left) to cut it", ids.size(),
-                limit);
+                "{} tokens, model limit {}; pass --truncate right (or left, middle) to cut it, or "
+                "chunk to read it in pieces",
+                ids.size(), limit);
   }
   text::cut_ids(ids, limit, model_.tokenizer->prefix_ids().size(),
                 model_.tokenizer->suffix_ids().size(), truncate);
   return true;
+}
+
+void TextTokenizer::divide(const std::vector<int32_t>& ids, const std::string& prompt, size_t index,
+                           Piece& piece) const {
+  const size_t suffix = model_.tokenizer->suffix_ids().size(), limit = model_.max_tokens;
+  size_t head = model_.tokenizer->prefix_ids().size();
+  if (!prompt.empty()) {
+    head = text::count_prompt_tokens(*model_.tokenizer, prompt, model_.do_lower_case, special());
+  }
+  if (head + suffix >= limit) {
+    throw_error(ErrorKind::too_long, fmt::format("input {}", index),
+                "its prompt and special tokens are {} of the model's limit of {}; nothing is left "
+                "for pieces of the text",
+                head + suffix, limit);
+  }
+  const size_t body = ids.size() - head - suffix, room = limit - head - suffix;
+  const size_t count = (body + room - 1) / room;
+  const auto add = [&](size_t begin, size_t end) {
+    piece.ids.insert(piece.ids.end(), ids.begin() + static_cast<ptrdiff_t>(begin),
+                     ids.begin() + static_cast<ptrdiff_t>(end));
+  };
+  for (size_t i = 0; i < count; ++i) {
+    const size_t begin = body * i / count, end = body * (i + 1) / count;
+    add(0, head);
+    add(head + begin, head + end);
+    add(ids.size() - suffix, ids.size());
+    piece.lengths.push_back(static_cast<uint32_t>(head + end - begin + suffix));
+  }
+  piece.entries.push_back(static_cast<uint32_t>(count));
 }
 
 void TextTokenizer::tokenize_piece(std::span<const std::string_view> texts,
@@ -70,16 +101,22 @@ void TextTokenizer::tokenize_piece(std::span<const std::string_view> texts,
     const std::string chosen = prompt(options, i);
     append(chosen, texts[i], ids, &replaced);
     piece.invalid += replaced > 0 ? 1 : 0;
-    if (cut && fit(ids, i, options.truncate)) piece.truncated.push_back(i);
+    if (cut && options.truncate == Truncate::chunk && is_over(ids.size())) {
+      divide(ids, chosen, i, piece);
+    } else {
+      if (cut && fit(ids, i, options.truncate)) piece.truncated.push_back(i);
+      piece.ids.insert(piece.ids.end(), ids.begin(), ids.end());
+      piece.lengths.push_back(static_cast<uint32_t>(ids.size()));
+      piece.entries.push_back(1);
+    }
     if (chosen != last_prompt) {
       last_prompt = chosen;
       last_prompt_tokens = prompt_tokens(chosen);
     }
-    piece.prompt_tokens.push_back(last_prompt_tokens);
-    piece.adapters.push_back(
+    piece.prompt_tokens.resize(piece.lengths.size(), last_prompt_tokens);
+    piece.adapters.resize(
+        piece.lengths.size(),
         resolve_task(info_, options.tasks.empty() ? options.task : options.tasks[i]));
-    piece.ids.insert(piece.ids.end(), ids.begin(), ids.end());
-    piece.lengths.push_back(static_cast<uint32_t>(ids.size()));
   }
 }
 
@@ -130,7 +167,12 @@ TokenBatch TextTokenizer::tokenize(std::span<const std::string_view> texts,
       batch.adapters.insert(batch.adapters.end(), piece.adapters.begin(), piece.adapters.end());
     report.truncated.insert(report.truncated.end(), piece.truncated.begin(), piece.truncated.end());
     report.invalid_utf8 += piece.invalid;
+    batch.pieces.insert(batch.pieces.end(), piece.entries.begin(), piece.entries.end());
   }
+  const auto chunked = static_cast<uint64_t>(std::count_if(
+      batch.pieces.begin(), batch.pieces.end(), [](uint32_t count) { return count > 1; }));
+  if (chunked == 0) batch.pieces.clear();
+  report.chunked += chunked;
   report.texts += texts.size();
   report.tokens += total;
   count_report(report);
@@ -141,6 +183,12 @@ void TextTokenizer::count_report(const EncodeReport& report) const {
   if (!report.truncated.empty()) {
     count_event("truncated_texts", report.truncated.size(),
                 fmt::format("texts over the model's limit of {} tokens were cut, as asked",
+                            model_.max_tokens));
+  }
+  if (report.chunked > 0) {
+    count_event("chunked_texts", report.chunked,
+                fmt::format("texts over the model's limit of {} tokens were read in pieces and "
+                            "their vectors averaged, as asked",
                             model_.max_tokens));
   }
   if (report.invalid_utf8 > 0) {
@@ -229,9 +277,8 @@ void TextTokenizer::token_offsets(std::string_view text, const EncodeOptions& op
   std::vector<uint32_t> begin = encoding.begin, end = encoding.end;
   size_t first = 0, dropped = begin.size() - std::min(begin.size(), vectors.ids.size());
   if (dropped > 0) {  // the same cut as cut_ids made
-    const size_t suffix = model_.tokenizer->suffix_ids().size();
-    first = options.truncate == Truncate::left ? model_.tokenizer->prefix_ids().size()
-                                               : begin.size() - suffix - dropped;
+    first = text::cut_begin(begin.size(), vectors.ids.size(), model_.tokenizer->prefix_ids().size(),
+                            model_.tokenizer->suffix_ids().size(), options.truncate);
     const auto cut = [&](std::vector<uint32_t>& v) {
       v.erase(v.begin() + static_cast<ptrdiff_t>(first),
               v.begin() + static_cast<ptrdiff_t>(first + dropped));

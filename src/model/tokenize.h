@@ -53,6 +53,10 @@ class TextTokenizer {
   using RunPieces = std::function<void(size_t count, const std::function<void(size_t)>& work)>;
   TokenBatch tokenize(std::span<const std::string_view> texts, const EncodeOptions& options,
                       const RunPieces& run, EncodeReport& report) const;
+  bool is_over(size_t tokens) const { return model_.max_tokens != 0 && tokens > model_.max_tokens; }
+  // Adds ids, a text over the limit, in pieces that begin and end as it does.
+  void divide(const std::vector<int32_t>& ids, const std::string& prompt, size_t index,
+              Piece& piece) const;
   // Cuts ids of text `index` to the model's limit, or refuses; true: it was cut.
   bool fit(std::vector<int32_t>& ids, size_t index, Truncate truncate) const;
   void count_report(const EncodeReport& report) const;

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "core/long_texts.h"
 #include "model/tokenize.h"
 #include "nn/text_model.h"
 
@@ -50,22 +51,8 @@ class TorchEncoder final : public Encoder {
     if (texts.empty()) return report;
     const std::lock_guard lock(mutex_);
     const TokenBatch all = tokenizer_.tokenize(texts, options, pool_, report);
-    std::vector<uint32_t> order(texts.size());
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
-      return all.text(a).size() > all.text(b).size();
-    });
-    for (size_t begin = 0; begin < order.size();) {
-      check_interrupted();
-      TokenBatch batch;
-      size_t end = begin;
-      while (end < order.size() &&
-             (end == begin || batch.tokens() + all.text(order[end]).size() <= budget_))
-        append_text(all, order[end++], batch);
-      embed(batch, std::span(order).subspan(begin, end - begin), options, out);
-      begin = end;
-      if (options.progress) options.progress({"embedding", end, texts.size(), "texts"});
-    }
+    encode_texts(all, info_, options, out,
+                 [&](MatView<float> rows) { run_passes(all, options, rows); });
     return report;
   }
 
@@ -73,6 +60,7 @@ class TorchEncoder final : public Encoder {
     const std::lock_guard lock(mutex_);
     EncodeReport report;
     const TokenBatch batch = tokenizer_.tokenize({&text, 1}, options, pool_, report);
+    check_whole(batch);
     const at::Tensor states = on_cpu(model_->token_states(batch, {}));
     TokenVectors out;
     out.vectors =
@@ -93,6 +81,25 @@ class TorchEncoder final : public Encoder {
   }
 
  private:
+  void run_passes(const TokenBatch& all, const EncodeOptions& options, MatView<float> out) {
+    std::vector<uint32_t> order(all.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+      return all.text(a).size() > all.text(b).size();
+    });
+    for (size_t begin = 0; begin < order.size();) {
+      check_interrupted();
+      TokenBatch batch;
+      size_t end = begin;
+      while (end < order.size() &&
+             (end == begin || batch.tokens() + all.text(order[end]).size() <= budget_))
+        append_text(all, order[end++], batch);
+      embed(batch, std::span(order).subspan(begin, end - begin), options, out);
+      begin = end;
+      if (options.progress) options.progress({"embedding", end, all.size(), "texts"});
+    }
+  }
+
   static at::Tensor on_cpu(const at::Tensor& t) { return t.to(at::kCPU, at::kFloat).contiguous(); }
 
   // The weights as they are when the encoder is made: caches of vectors hang on it.

@@ -10,8 +10,11 @@
 
 namespace akin::text {
 
-// Cuts ids to `limit`, keeping `prefix` special tokens in front and `suffix` behind. ids.size() >
-// limit.
+// The first of the size - limit tokens that go, where `prefix` special tokens in front and `suffix`
+// behind stay. size > limit; side: right, left or middle.
+size_t cut_begin(size_t size, size_t limit, size_t prefix, size_t suffix, Truncate side);
+
+// Cuts ids to `limit`.
 void cut_ids(std::vector<int32_t>& ids, size_t limit, size_t prefix, size_t suffix, Truncate side);
 
 }  // namespace akin::text

@@ -10,12 +10,14 @@ namespace {
 
 TEST(CutIds, KeepsSpecialTokens) {
   const std::vector<int32_t> ids = {101, 1, 2, 3, 4, 5, 102};
-  std::vector<int32_t> right = ids, left = ids, tiny = ids;
+  std::vector<int32_t> right = ids, left = ids, middle = ids, tiny = ids;
   cut_ids(right, 4, 1, 1, Truncate::right);
   cut_ids(left, 4, 1, 1, Truncate::left);
+  cut_ids(middle, 5, 1, 1, Truncate::middle);
   cut_ids(tiny, 1, 1, 1, Truncate::right);
   EXPECT_EQ(right, (std::vector<int32_t>{101, 1, 2, 102}));
   EXPECT_EQ(left, (std::vector<int32_t>{101, 4, 5, 102}));
+  EXPECT_EQ(middle, (std::vector<int32_t>{101, 1, 2, 5, 102}));
   EXPECT_EQ(tiny, (std::vector<int32_t>{101}));
 }
 

@@ -36,6 +36,39 @@ TEST(Transformer, ATextOverTheLimitIsNamedByItsPlace) {
   EXPECT_EQ(json::parse(read(folder.file("v.npy.config.json"))).at("result").at("truncated"), 1);
 }
 
+// 60 tokens through a model of 32: two pieces of 30 between special tokens, each with the prompt.
+TEST(Transformer, LongTextsAreReadInPieces) {
+  const TemporaryFolder folder;
+  const auto model = write_tiny_bert(folder, "model");
+  const auto words = [](size_t begin, size_t end) {
+    std::string out;
+    for (size_t i = begin; i < end; ++i)
+      out += std::string(1, static_cast<char>('a' + i % 26)) + " ";
+    return out;
+  };
+  const auto vector = [&](const std::string& text, const std::string& side) {
+    const auto done =
+        run({"embed", "--model", model, "--as", "document", "--truncate", side, "--text", text});
+    EXPECT_EQ(done.code, 0) << done.err;
+    return json::parse(done.out).at("embedding").get<std::vector<double>>();
+  };
+  const auto whole = vector(words(0, 60), "chunk");
+  const auto first = vector(words(0, 30), "error"), second = vector(words(30, 60), "error");
+  double squares = 0;
+  for (size_t d = 0; d < whole.size(); ++d) squares += std::pow((first[d] + second[d]) / 2, 2);
+  for (size_t d = 0; d < whole.size(); ++d) {
+    EXPECT_NEAR(whole[d], (first[d] + second[d]) / 2 / std::sqrt(squares), 1e-6);
+  }
+  EXPECT_EQ(vector(words(0, 20), "chunk"), vector(words(0, 20), "error"));
+  const auto middle = vector(words(0, 60), "middle");
+  const auto ends = vector(words(0, 15) + words(45, 60), "error");
+  for (size_t d = 0; d < middle.size(); ++d) EXPECT_NEAR(middle[d], ends[d], 1e-6);
+  const auto tokens = run({"embed", "--model", model, "--as", "document", "--tokens", "--truncate",
+                           "chunk", "--text", words(0, 60)});
+  EXPECT_EQ(tokens.code, 1);
+  EXPECT_NE(tokens.err.find("in 2 pieces"), std::string::npos) << tokens.err;
+}
+
 TEST(Transformer, PromptsAreChosenBySideAndTheirAbsenceIsSaid) {
   const TemporaryFolder folder;
   const auto model = write_tiny_bert(folder, "model");

@@ -214,7 +214,7 @@ void check_flags(const EmbedOptions& options, const store::VectorWriterOptions& 
 }
 
 struct Totals {
-  uint64_t texts = 0, tokens = 0, truncated = 0, invalid_utf8 = 0;
+  uint64_t texts = 0, tokens = 0, truncated = 0, chunked = 0, invalid_utf8 = 0;
   uint64_t documents = 0;  // with late chunking, whose texts are chunks
   std::string first_truncated;
 };
@@ -226,6 +226,7 @@ void add_report(Totals& totals, const EncodeReport& report, const Block& block) 
   totals.texts += report.texts;
   totals.tokens += report.tokens;
   totals.truncated += report.truncated.size();
+  totals.chunked += report.chunked;
   totals.invalid_utf8 += report.invalid_utf8;
 }
 
@@ -243,6 +244,7 @@ nlohmann::ordered_json facts(const Encoder& encoder, const EncodeOptions& option
            {{"texts", totals.texts},
             {"tokens", totals.tokens},
             {"truncated", totals.truncated},
+            {"chunked", totals.chunked},
             {"invalid_utf8", totals.invalid_utf8},
             {"bad_rows", bad_rows}}}};
 }
@@ -462,6 +464,7 @@ int run(EmbedOptions& options, Context& context) {
   if (totals.truncated > 0)
     words += fmt::format("; {} truncated (first: {})", thousands(totals.truncated),
                          totals.first_truncated);
+  if (totals.chunked > 0) words += fmt::format("; {} read in pieces", thousands(totals.chunked));
   if (totals.invalid_utf8 > 0)
     words += fmt::format("; {} with invalid UTF-8", thousands(totals.invalid_utf8));
   if (bad_rows > 0) words += fmt::format("; {} bad rows skipped", thousands(bad_rows));
