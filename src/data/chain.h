@@ -31,7 +31,7 @@ struct ChainOptions {
 };
 
 // Runs the chain, removes its work folder and returns the report:
-//   inputs   [{path, layout, rows, bad_rows, first_bad_rows: [{where, message}]}]
+//   inputs   [{path, layout, rows, bad_rows, first_bad_rows: [{where, message}], dropped_rows}]
 //   records_in, records_out, passes, passes_kept (from a run before), threads, seconds
 //   filters  [{name, in, removed, changed, reasons: {reason: {count, samples}}, notes: {note:
 //   count}}] lengths  {in, out}: {query, positive}: counts of texts by length, see lengths.h

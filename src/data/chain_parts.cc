@@ -104,7 +104,8 @@ void InputSource::close() {
                      {"layout", current_.layout},
                      {"rows", current_.reader->rows()},
                      {"bad_rows", current_.reader->bad_rows()},
-                     {"first_bad_rows", std::move(bad)}});
+                     {"first_bad_rows", std::move(bad)},
+                     {"dropped_rows", current_.reader->dropped_rows()}});
   bytes_done_ += current_.bytes_total;
   current_ = {};
 }

@@ -68,6 +68,7 @@ class TableRecords : public RecordReader {
   uint64_t rows() const override { return row_count_; }
   uint64_t bad_rows() const override { return bad_.count(); }
   const std::vector<BadRow>& first_bad_rows() const override { return bad_.first(); }
+  uint64_t dropped_rows() const override { return dropped_; }
   uint64_t bytes_read() const override { return rows_->bytes_read(); }
 
  private:
@@ -111,6 +112,7 @@ class TableRecords : public RecordReader {
       current_.label = labels_.number(*label, *rows_, column(kLabel));
       if (!current_.label) {
         positives_.clear();
+        ++dropped_;
         count_event("data.dropped_labels", 1,
                     "rows whose label is to be dropped were left out, first " + rows_->where());
         return;
@@ -207,7 +209,7 @@ class TableRecords : public RecordReader {
   std::vector<std::string> positives_;
   std::vector<float> positive_scores_;
   size_t next_positive_ = 0;
-  uint64_t row_count_ = 0;
+  uint64_t row_count_ = 0, dropped_ = 0;
 };
 
 // Makes the text valid UTF-8; a repair is counted.

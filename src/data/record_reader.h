@@ -45,7 +45,8 @@ class RecordReader {
   virtual uint64_t rows() const = 0;      // read so far, bad ones too
   virtual uint64_t bad_rows() const = 0;
   virtual const std::vector<BadRow>& first_bad_rows() const = 0;
-  virtual uint64_t bytes_read() const = 0;  // of the file, for progress
+  virtual uint64_t dropped_rows() const { return 0; }  // whose label is to be dropped
+  virtual uint64_t bytes_read() const = 0;             // of the file, for progress
 };
 
 struct OpenedRecords {

@@ -52,12 +52,16 @@ std::string card(std::string_view name, const std::string& value, const std::str
 std::string head(const Json& report) {
   const auto in = report.at("records_in").get<uint64_t>();
   const auto out = report.at("records_out").get<uint64_t>();
-  uint64_t bad = 0;
-  for (const auto& input : report.at("inputs")) bad += input.at("bad_rows").get<uint64_t>();
+  uint64_t bad = 0, dropped = 0;
+  for (const auto& input : report.at("inputs")) {
+    bad += input.at("bad_rows").get<uint64_t>();
+    dropped += input.value("dropped_rows", uint64_t{0});
+  }
   return "<h1>Cleaning</h1>\n<div class=\"cards\">\n" + card("records read", thousands(in), "") +
          card("records kept", thousands(out), percent(share(out, in))) +
          card("removed", thousands(in - out), percent(share(in - out, in))) +
-         card("rows that could not be read", thousands(bad), "") + "</div>\n";
+         card("rows that could not be read", thousands(bad), "") +
+         (dropped == 0 ? "" : card("rows dropped by label", thousands(dropped), "")) + "</div>\n";
 }
 
 // A bar a filter: what is left of the records, and what it took away.
@@ -199,13 +203,14 @@ std::string samples(const Json& report) {
 std::string inputs_table(const Json& report) {
   std::string out =
       "<h2>Inputs</h2>\n<div class=\"wrap\"><table><tr><th class=\"l\">file</th><th class=\"l\">"
-      "layout</th><th>rows</th><th>bad rows</th></tr>\n";
+      "layout</th><th>rows</th><th>bad rows</th><th>dropped by label</th></tr>\n";
   for (const auto& input : report.at("inputs")) {
     out += fmt::format(
         "<tr><td class=\"l\">{}</td><td class=\"l\">{}</td><td>{}</td><td>{}</td></tr>\n",
         shown(input.at("path").get<std::string>()), shown(input.at("layout").get<std::string>()),
         thousands(input.at("rows").get<uint64_t>()),
-        thousands(input.at("bad_rows").get<uint64_t>()));
+        thousands(input.at("bad_rows").get<uint64_t>()),
+        thousands(input.value("dropped_rows", uint64_t{0})));
   }
   return out + "</table></div>\n";
 }

@@ -57,6 +57,21 @@ TEST(PrepCommand, CleansAndReports) {
                                       "clean.jsonl.report.json", "pairs.jsonl", "sts.tsv"}));
 }
 
+TEST(PrepCommand, CountsRowsDroppedByLabel) {
+  const TemporaryFolder folder;
+  const auto in = folder.write("nli.jsonl",
+                               "{\"sentence1\":\"a b\",\"sentence2\":\"c d\",\"label\":1}\n"
+                               "{\"sentence1\":\"e\",\"sentence2\":\"f\",\"label\":0}\n"
+                               "{\"sentence1\":\"g\",\"sentence2\":\"h\",\"label\":0}\n");
+  const auto out = folder.file("clean.jsonl");
+  const auto done = run({"prep", in, "--out", out, "--labels", "1=1,0=drop"});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_NE(done.err.find("2 of 3 rows were dropped by their label"), std::string::npos)
+      << done.err;
+  EXPECT_EQ(json::parse(read(out + ".report.json"))["inputs"][0]["dropped_rows"], 2);
+  EXPECT_NE(read(out + ".report.html").find("rows dropped by label"), std::string::npos);
+}
+
 TEST(PrepCommand, ChecksWithoutWriting) {
   const TemporaryFolder folder;
   const auto in = folder.write("pairs.jsonl", kPairs);

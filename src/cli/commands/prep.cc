@@ -178,6 +178,16 @@ void warn_bad_rows(const nlohmann::ordered_json& report, Context& context) {
   }
 }
 
+void say_dropped_rows(const nlohmann::ordered_json& report, Context& context) {
+  for (const auto& input : report.at("inputs")) {
+    const auto dropped = input.at("dropped_rows").get<uint64_t>();
+    if (dropped == 0) continue;
+    context.say(fmt::format("{}: {} of {} rows were dropped by their label (--labels)",
+                            printable(input.at("path").get<std::string>()), thousands(dropped),
+                            thousands(input.at("rows").get<uint64_t>())));
+  }
+}
+
 void print_report(const nlohmann::ordered_json& report, Context& context) {
   context.write(bold(fmt::format("{}  {:>13}  {:>13}  {:>7}  why", fit("filter", 14), "in",
                                  "removed", "share"),
@@ -269,6 +279,7 @@ int run(PrepOptions& options, Context& context) {
   context.write_record(options.out, {{"records_in", report.at("records_in")},
                                      {"records_out", report.at("records_out")}});
   warn_bad_rows(report, context);
+  say_dropped_rows(report, context);
   if (context.json()) {
     context.print_json(report);
     return 0;
