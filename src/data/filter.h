@@ -62,6 +62,7 @@ struct FilterPlan {
   size_t keys = 0;                       // of each record; 0: not a keyed filter
   size_t signature_bytes = 0;            // 0: records that share a key are alike
   std::string_view reason = "repeated";  // of those that go
+  bool pairs = false;    // it compares both sides, so single texts are nothing for it
   bool surveys = false;  // it sees all the records that reach it before it judges the first
 };
 

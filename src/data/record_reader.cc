@@ -60,6 +60,7 @@ class TableRecords : public RecordReader {
     }
     record.task = current_.task;
     record.source = current_.source;
+    record.single = kind_ == Kind::single;
     record.row = current_.row;
     ++next_positive_;
     if (kind_ == Kind::group) current_.query = record.positive;
@@ -248,6 +249,7 @@ class LineRecords : public RecordReader {
         row_.values[0], [&] { return fmt::format("{}:{}", where_, row_.line); }, record.query);
     record.task = task_;
     record.source = source_;
+    record.single = true;
     record.row = row_.line;
     return true;
   }
@@ -296,8 +298,19 @@ std::string source_name(const fs::path& path) {
   return name.stem().string();
 }
 
-OpenedRecords open_records(const fs::path& path, const ReadOptions& options) {
+bool reads_single_texts(const fs::path& path, const ReadOptions& options) {
   const RowShape shape = shape_of(options);
+  if (shape != RowShape::pair || !options.or_single) return shape == RowShape::single;
+  if (fs::is_directory(path)) return false;
+  if (!options.map.empty()) {
+    return std::none_of(options.map.begin(), options.map.end(),
+                        [](const auto& entry) { return entry.starts_with("positive="); });
+  }
+  return is_plain_text(path) || are_single_texts(store::list_columns(path));
+}
+
+OpenedRecords open_records(const fs::path& path, const ReadOptions& options) {
+  const RowShape shape = reads_single_texts(path, options) ? RowShape::single : shape_of(options);
   if (fs::is_directory(path)) {
     return {open_beir(path, options), fmt::format("BEIR folder, split {}", quote(options.split)),
             0};

@@ -134,6 +134,7 @@ std::string lengths_chart(const Json& lengths, const std::string& side) {
   constexpr double kHeight = 180, kColumn = 54;
   const auto in = lengths.at("in").at(side).get<std::vector<uint64_t>>();
   const auto out = lengths.at("out").at(side).get<std::vector<uint64_t>>();
+  if (sum(in) == 0) return {};  // single texts have no positive
   const size_t classes = std::min(in.size(), out.size());
   double most = 1e-9;
   for (size_t i = 0; i < classes; ++i) {
@@ -171,8 +172,9 @@ std::string sample_list(const Json& sample) {
     out += fmt::format("<dt>{}</dt><dd>{}</dd>", name, shown(text));
   };
   const Json& record = sample.at("record");
-  line("query", record.at("query").get<std::string>());
-  line("positive", record.at("positive").get<std::string>());
+  for (const char* name : {"text", "query", "positive"}) {
+    if (record.contains(name)) line(name, record.at(name).get<std::string>());
+  }
   if (record.contains("negatives")) {
     for (const auto& negative : record.at("negatives")) line("negative", negative);
   }
@@ -206,7 +208,8 @@ std::string inputs_table(const Json& report) {
       "layout</th><th>rows</th><th>bad rows</th><th>dropped by label</th></tr>\n";
   for (const auto& input : report.at("inputs")) {
     out += fmt::format(
-        "<tr><td class=\"l\">{}</td><td class=\"l\">{}</td><td>{}</td><td>{}</td></tr>\n",
+        "<tr><td class=\"l\">{}</td><td "
+        "class=\"l\">{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
         shown(input.at("path").get<std::string>()), shown(input.at("layout").get<std::string>()),
         thousands(input.at("rows").get<uint64_t>()),
         thousands(input.at("bad_rows").get<uint64_t>()),

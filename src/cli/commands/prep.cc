@@ -105,7 +105,8 @@ constexpr CommandInfo kInfo = {
     "Reads pairs by the names of their fields (query and positive, FlagEmbedding's query, pos and "
     "neg, the columns of sentence-transformers and uniem, BEIR folders, or what --map says), runs "
     "them through a chain of filters, and writes what stays as JSONL of query, positive, "
-    "negatives, label, scores, task and source.\n"
+    "negatives, label, scores, task and source. Single texts, for pre-training, are read from a "
+    "column text, sentence or content, or the lines of a .txt file, and written as text.\n"
     "Memory does not grow with the data: dedup keeps its keys on disk. A run that was stopped goes "
     "on behind its last finished pass when the same command is given again, and ends in the same "
     "bytes. The report says what each filter removed, with samples.",
@@ -132,8 +133,8 @@ void print_example(const data::Record& record, size_t number, Context& context) 
   };
   context.write(bold(fmt::format("{}  {}", number, printable(record.source)), context.color()) +
                 "\n");
-  line("query", record.query);
-  line("positive", record.positive);
+  line(record.single ? "text" : "query", record.query);
+  if (!record.single) line("positive", record.positive);
   for (const auto& negative : record.negatives) line("negative", negative);
   if (record.label) line("label", fmt::format("{}", *record.label));
   if (!record.scores.empty()) line("scores", fmt::format("{}", fmt::join(record.scores, ", ")));
@@ -258,6 +259,7 @@ int run(PrepOptions& options, Context& context) {
   data::ChainOptions chain;
   chain.inputs = options.inputs;
   chain.read = options.read;
+  chain.read.or_single = true;
   chain.filters = options.filters;
   chain.filter = options.filter;
   chain.list_removed = options.list_removed;
