@@ -280,7 +280,7 @@ void write_html(const std::string& path, const EvalOptions& options, const eval:
   }
   eval::ReportOptions report;
   report.title = fmt::format("Evaluation of {}", results.empty() ? "" : results[0].model);
-  report.benchmark = options.benchmark;
+  report.benchmark = eval::benchmark_name(options.benchmark);
   for (const auto& task : tasks) report.tasks.push_back(eval::counted_task(task));
   eval::write_report(path, results, report);
 }
