@@ -20,6 +20,7 @@
 #include "eval/runner.h"
 #include "eval/task_data.h"
 #include "eval/task_file.h"
+#include "store/dataset_card.h"
 
 namespace akin::cli {
 namespace {
@@ -148,11 +149,14 @@ struct Models {
   std::vector<std::unique_ptr<eval::CachedEncoder>> cached;
   std::vector<eval::RunModel> models;
   std::string name, revision;
+  std::vector<std::string> training_datasets;
 };
 
 fs::path cache_folder(const EvalOptions& options) {
   return options.cache.empty() ? fs::path(options.out) / "cache" : fs::path(options.cache);
 }
+
+constexpr uint64_t kMostCard = uint64_t{1} << 24;
 
 Models load_models(const EvalOptions& options) {
   Models out;
@@ -181,6 +185,11 @@ Models load_models(const EvalOptions& options) {
     out.name = out.encoders[0]->info().name;
     if (snapshot) out.name = options.model.model.substr(0, options.model.model.find('@'));
   }
+  const fs::path card = folder / "README.md";
+  std::error_code ignored;
+  if (fs::is_regular_file(card, ignored) && fs::file_size(card, ignored) <= kMostCard) {
+    out.training_datasets = store::read_card_datasets(read_file(card));
+  }
   if (snapshot) out.revision = folder.filename().string();
   return out;
 }
@@ -191,6 +200,7 @@ eval::RunOptions run_options(const EvalOptions& options, const Models& models) {
   out.out = options.out;
   out.model_name = models.name;
   out.revision = models.revision;
+  out.training_datasets = models.training_datasets;
   out.resume = options.resume;
   out.dims = options.dims;
   for (auto& dims : out.dims) {
