@@ -58,8 +58,7 @@ void check_values(const Recipe& recipe, const std::string& where) {
 void check_open_model(const Recipe& recipe, const GivenKeys& given, const std::string& where) {
   if (recipe.model.open.empty()) return;
   const bool replaces = given.settings.contains("model.open");
-  for (const char* key : {"family", "layers", "hidden", "heads", "ffn-hidden", "max-positions",
-                          "tokenizer", "embeddings-from", "init-std"}) {
+  for (const char* key : kNewModelFields) {
     const std::string name = std::string("model.") + key;
     const bool counts = given.settings.contains(name) || (!replaces && given.file.contains(name));
     if (!counts) continue;

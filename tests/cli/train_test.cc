@@ -304,6 +304,34 @@ TEST(Train, ANumberThatIsNotFiniteStopsTheRunAndNamesRows) {
   EXPECT_NE(result.err.find("row "), std::string::npos) << result.err;
 }
 
+TEST(Train, DryRunPrintsWhatARecipeSays) {
+  const TemporaryFolder folder;
+  write_data(folder);
+  folder.write("recipe.toml",
+               "[model]\nopen = \"static-en-64\"\n[[source]]\npath = \"pairs.jsonl\"\n");
+  const std::vector<std::string> words = {"train", folder.file("recipe.toml"), "--data",
+                                          folder.path().string(), "--dry-run"};
+  const auto shown = run(words);
+  ASSERT_EQ(shown.code, 0) << shown.err;
+  EXPECT_NE(shown.out.find("\n    \"learning_rate\": "), std::string::npos) << shown.out;
+  const auto values = json::parse(shown.out);
+  EXPECT_TRUE(values.at("source").at(0).at("loss").contains("in_batch_negatives"));
+  for (const char* key : {"family", "layers", "hidden", "heads", "tokenizer", "init_std"})
+    EXPECT_FALSE(values.at("model").contains(key)) << key;
+  auto machine = words;
+  machine.emplace_back("--json");
+  const auto line = run(machine);
+  EXPECT_EQ(std::count(line.out.begin(), line.out.end(), '\n'), 1);
+  EXPECT_EQ(json::parse(line.out), values);
+  auto gone = words;
+  gone.insert(gone.end(), {"--set", "source.NAME.path=gone.jsonl"});
+  folder.write("recipe.toml",
+               "[model]\nopen = \"static-en-64\"\n[[source]]\nname = \"NAME\"\npath = \"x\"\n");
+  const auto missing = run(gone);
+  EXPECT_EQ(missing.code, 1);
+  EXPECT_NE(missing.err.find("gone.jsonl"), std::string::npos) << missing.err;
+}
+
 TEST(Train, ExplainsWhichLossFits) {
   const TemporaryFolder folder;
   write_data(folder);
