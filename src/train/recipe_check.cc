@@ -14,7 +14,12 @@ namespace {
 
 void check_range(const std::string& where, std::string_view key, double value, double least,
                  double most, std::string_view words) {
-  if (!(value >= least && value <= most)) refuse(where, key, value, words);
+  if (value >= least && value <= most) return;
+  // The upper bound of an open range is far off; whoever has met it wants to know it.
+  const bool open = words.ends_with("more") || words.starts_with("more than");
+  refuse(
+      where, key, value,
+      value > most && open ? fmt::format("{}, and at most {}", words, most) : std::string(words));
 }
 
 void check_values(const Recipe& recipe, const std::string& where) {
