@@ -388,6 +388,19 @@ TEST(Eval, UsageErrors) {
   EXPECT_EQ(run(set).code, 2);
 }
 
+TEST(Eval, ATableWithoutScoresHasNoMeans) {
+  const TemporaryFolder folder;
+  const auto tasks = write_tasks(folder, 12);
+  fs::create_directories(folder.path() / "nothing");
+  const auto result = run({"eval", "--model", kModel, "--tasks-file", tasks, "--data",
+                           folder.file("nothing"), "--out", folder.file("out")});
+  EXPECT_EQ(result.code, 1);
+  const size_t means = result.out.find("mean over tasks");
+  ASSERT_NE(means, std::string::npos) << result.out;
+  EXPECT_EQ(result.out.find("0.00", means), std::string::npos) << result.out;
+  EXPECT_EQ(result.out.find("of 4", means), std::string::npos) << result.out;
+}
+
 TEST(Eval, ListAndDryRunEmbedNothing) {
   const auto list = run({"eval", "--list", "--benchmark", "MTEB(cmn, v1)"});
   ASSERT_EQ(list.code, 0) << list.err;
