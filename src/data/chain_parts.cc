@@ -53,7 +53,7 @@ void add_filter_options(const FilterOptions &filter, Hasher &hasher) {
     hasher.add(value);
   }
   for (const double value : {filter.overlap, filter.language_confidence, filter.near_similarity,
-                             filter.min_similarity, filter.margin}) {
+                             filter.eval_near, filter.min_similarity, filter.margin}) {
     hasher.add(fmt::format("{}", value));
   }
   add_all(filter.languages, hasher);

@@ -31,6 +31,7 @@ struct FilterOptions {
   std::vector<std::string> eval_texts;    // contamination: files or folders
   std::vector<std::string> eval_columns;  // contamination: empty: by known names
   uint64_t eval_words = 13;               // contamination: words in a row that may not be shared
+  double eval_near = 0.8;  // contamination: Jaccard similarity of words; 0: no matter
 
   // similarity, consistency, margin: the model that judges. Borrowed; it outlives the chain.
   Encoder* encoder = nullptr;

@@ -73,6 +73,9 @@ struct PrepOptions {
       "contamination: their columns that hold texts, where the names are not known ones");
     v("eval-words=N", filter.eval_words,
       "contamination: words in a row that no evaluation text may share");
+    v("eval-near=J", filter.eval_near,
+      "contamination: Jaccard similarity of words from which a text is nearly equal to an "
+      "evaluation text; 0 = only equal texts and words in a row count");
     v("model=MODEL", model.model,
       "similarity, consistency, margin: the model that judges: a folder, a shipped model, or "
       "ORG/NAME in the Hugging Face cache");
