@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/threads.h"
+#include "cli/calibration_file.h"
 #include "eval/cached_encoder.h"
 #include "eval/pair_scores.h"
 #include "eval/task_spec.h"
@@ -40,8 +41,9 @@ LabelledPairs read_pairs(const std::string& path) {
 
 }  // namespace
 
-void run_calibration(const std::string& pairs, Encoder& encoder, size_t dims,
-                     const eval::CalibrationOptions& options, Context& context) {
+void run_calibration(const std::string& pairs, Encoder& encoder, Precision dtype, size_t dims,
+                     const eval::CalibrationOptions& options, const std::string& out,
+                     Context& context) {
   const LabelledPairs data = read_pairs(pairs);
   eval::CachedEncoder cached(encoder, nullptr);
   eval::TaskSpec spec;
@@ -56,6 +58,18 @@ void run_calibration(const std::string& pairs, Encoder& encoder, size_t dims,
   const Mat<float> y = eval::similarity_rows(b.view(), dims, cached);
   const auto scores = eval::score_pairs(x.view(), y.view(), eval::uses_dot(cached), pool);
   const auto calibration = eval::calibrate(scores.similarity, data.labels, options);
+  if (!out.empty()) {
+    CalibrationFile file;
+    file.model = encoder.info().name;
+    file.fingerprint = encoder.info().fingerprint;
+    file.dims = dims;
+    file.dtype = precision_name(dtype);
+    file.measure = eval::uses_dot(cached) ? "dot" : "cosine";
+    file.prompt = prompt.prompt;
+    file.adapter = prompt.adapter;
+    write_calibration(out, file, calibration);
+    context.say(fmt::format("wrote {}; akin similarity --calibrated {} reads it", out, out));
+  }
   if (context.json()) {
     context.print_json(eval::calibration_json(calibration));
   } else {

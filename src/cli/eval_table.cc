@@ -28,7 +28,7 @@ std::vector<Column> columns_of(std::span<const TaskRun> runs, size_t full_dims) 
   return out;
 }
 
-// Means over the tasks of a column; those of the tasks that have a score.
+// Means over the tasks of a column; those of the tasks that have a score. None, none.
 struct Means {
   double sum = 0;
   size_t tasks = 0;
@@ -41,11 +41,11 @@ struct Means {
     type.first += *run.score;
     ++type.second;
   }
-  double by_task() const { return tasks == 0 ? 0 : sum / static_cast<double>(tasks); }
+  double by_task() const { return sum / static_cast<double>(tasks); }
   double by_type() const {
     double total = 0;
     for (const auto& [name, type] : types) total += type.first / static_cast<double>(type.second);
-    return types.empty() ? 0 : total / static_cast<double>(types.size());
+    return total / static_cast<double>(types.size());
   }
 };
 
@@ -121,8 +121,9 @@ std::string eval_table(std::span<const TaskRun> runs, size_t full_dims) {
       const Means& mean = means[column.experiment];
       const std::string note =
           mean.tasks == order.size() ? "" : fmt::format(" ({} of {})", mean.tasks, order.size());
-      by_task_row.push_back(fmt::format("{:.2f}{}", 100 * mean.by_task(), note));
-      by_type_row.push_back(fmt::format("{:.2f}{}", 100 * mean.by_type(), note));
+      const bool none = mean.tasks == 0;
+      by_task_row.push_back(none ? "-" : fmt::format("{:.2f}{}", 100 * mean.by_task(), note));
+      by_type_row.push_back(none ? "-" : fmt::format("{:.2f}{}", 100 * mean.by_type(), note));
     }
     rows.push_back(std::move(by_task_row));
     rows.push_back(std::move(by_type_row));

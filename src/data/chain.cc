@@ -75,12 +75,34 @@ void check_options(const ChainOptions& options) {
   }
 }
 
+// Whether the inputs are single texts. Errors: usage, if some are and some are not, or a filter
+// compares the sides of a pair.
+bool check_shape(const ChainOptions& options, const Filters& filters) {
+  const std::string& first = options.inputs.front();
+  const bool single = reads_single_texts(first, options.read);
+  for (const auto& input : options.inputs) {
+    if (reads_single_texts(input, options.read) == single) continue;
+    throw_error(ErrorKind::usage, "FILE",
+                "{} has {}, and {} has {}; clean them one after the other", first,
+                single ? "single texts" : "pairs", input, single ? "pairs" : "single texts");
+  }
+  for (size_t i = 0; single && i < filters.size(); ++i) {
+    if (!filters[i]->plan().pairs) continue;
+    throw_error(ErrorKind::usage, "--filters",
+                "{} compares the sides of a pair, and {} has single texts; leave it out, or say "
+                "with --map which columns are the pair",
+                options.filters[i], first);
+  }
+  return single;
+}
+
 class Chain {
  public:
   Chain(const ChainOptions& options, const ProgressSink& progress)
       : options_(options),
         progress_(progress),
         filters_(make_filters(options)),
+        single_(check_shape(options, filters_)),
         passes_(plan(filters_)),
         pool_(options.threads == 0 ? usable_cpus() : options.threads),
         folder_(options.work.empty() ? options.out + ".work" : options.work, options) {}
@@ -163,7 +185,8 @@ class Chain {
       parts.source = &input.emplace(options_, progress_);
     } else {
       const auto records = folder_.finished()[number - 1].at("records_out").get<uint64_t>();
-      parts.source = &work.emplace(folder_.file(number - 1, "records"), records, progress_);
+      parts.source =
+          &work.emplace(folder_.file(number - 1, "records"), records, single_, progress_);
       if (passes_[number - 1].keyed) {
         parts.repeats = &repeats.emplace(folder_.file(number - 1, "repeats"));
         parts.repeats_step = step(pass.first - 1);
@@ -194,7 +217,7 @@ class Chain {
   void survey(Filter& filter, size_t pass, uint64_t records, const RepeatBits* repeats) const {
     const auto scan = [&](const std::function<void(const Record&, uint64_t row)>& f) {
       const ProgressSink silent;
-      WorkSource source(folder_.file(pass, "records"), records, silent);
+      WorkSource source(folder_.file(pass, "records"), records, single_, silent);
       Batch batch;
       uint64_t row = 0;
       while (source.read(batch)) {
@@ -287,6 +310,7 @@ class Chain {
   const ChainOptions& options_;
   const ProgressSink& progress_;
   const Filters filters_;
+  const bool single_;
   const std::vector<Pass> passes_;
   ThreadPool pool_;
   WorkFolder folder_;
@@ -303,6 +327,7 @@ nlohmann::ordered_json run_chain(const ChainOptions& options, const ProgressSink
 
 Preview preview_chain(const ChainOptions& options, size_t count) {
   const Filters filters = make_filters(options);
+  if (!options.inputs.empty()) check_shape(options, filters);
   std::set<std::pair<uint64_t, uint64_t>> seen;
   std::vector<RecordKey> keys;
   std::string signature;

@@ -31,11 +31,12 @@ struct ChainOptions {
 };
 
 // Runs the chain, removes its work folder and returns the report:
-//   inputs   [{path, layout, rows, bad_rows, first_bad_rows: [{where, message}]}]
+//   inputs   [{path, layout, rows, bad_rows, first_bad_rows: [{where, message}], dropped_rows}]
 //   records_in, records_out, passes, passes_kept (from a run before), threads, seconds
 //   filters  [{name, in, removed, changed, reasons: {reason: {count, samples}}, notes: {note:
 //   count}}] lengths  {in, out}: {query, positive}: counts of texts by length, see lengths.h
 //   removed  the list of what was removed, when there is one
+// The inputs are pairs or single texts, never both: what stays has one form.
 // Errors: usage (unknown or doubled filters, an output that is an input, a work folder of another
 // run), those of readers and filters, io, interrupted (the work folder stays).
 nlohmann::ordered_json run_chain(const ChainOptions& options, const ProgressSink& progress);

@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kBatchRecords = 1024;
 constexpr size_t kBatchBytes = size_t{4} << 20;
-constexpr uint64_t kStateVersion = 3;  // raised when the form of a work file or of keys changes
+constexpr uint64_t kStateVersion = 4;  // raised when the form of a work file or of keys changes
 
 // What a file is, as far as can be told without reading it.
 void add_file(const fs::path &path, Hasher &hasher) {
@@ -53,7 +53,7 @@ void add_filter_options(const FilterOptions &filter, Hasher &hasher) {
     hasher.add(value);
   }
   for (const double value : {filter.overlap, filter.language_confidence, filter.near_similarity,
-                             filter.min_similarity, filter.margin}) {
+                             filter.eval_near, filter.min_similarity, filter.margin}) {
     hasher.add(fmt::format("{}", value));
   }
   add_all(filter.languages, hasher);
@@ -72,6 +72,7 @@ std::string fingerprint_of(const ChainOptions &options) {
   add_all(options.read.map, hasher);
   if (!options.read.labels.empty()) add_all(options.read.labels, hasher);
   hasher.add(uint64_t{options.read.skip_bad_rows});
+  hasher.add(uint64_t{options.read.or_single});
   add_all({options.read.split, options.read.task, options.read.source}, hasher);
   add_all(options.filters, hasher);
   add_all(options.list_removed, hasher);
@@ -104,7 +105,8 @@ void InputSource::close() {
                      {"layout", current_.layout},
                      {"rows", current_.reader->rows()},
                      {"bad_rows", current_.reader->bad_rows()},
-                     {"first_bad_rows", std::move(bad)}});
+                     {"first_bad_rows", std::move(bad)},
+                     {"dropped_rows", current_.reader->dropped_rows()}});
   bytes_done_ += current_.bytes_total;
   current_ = {};
 }
@@ -130,8 +132,9 @@ bool InputSource::read(Batch &batch) {
   return batch.count > 0;
 }
 
-WorkSource::WorkSource(const fs::path &path, uint64_t records, const ProgressSink &progress)
-    : reader_(path), total_(records), progress_(progress) {}
+WorkSource::WorkSource(const fs::path &path, uint64_t records, bool single,
+                       const ProgressSink &progress)
+    : reader_(path), total_(records), single_(single), progress_(progress) {}
 
 bool WorkSource::read(Batch &batch) {
   uint32_t records = 0;
@@ -149,7 +152,10 @@ bool WorkSource::read(Batch &batch) {
 void WorkSource::unpack(Batch &batch) const {
   if (batch.records.size() < batch.count) batch.records.resize(batch.count);
   std::string_view in = batch.packed;
-  for (size_t i = 0; i < batch.count; ++i) take_packed(in, batch.records[i], reader_.where());
+  for (size_t i = 0; i < batch.count; ++i) {
+    take_packed(in, batch.records[i], reader_.where());
+    batch.records[i].single = single_;
+  }
 }
 
 WorkFolder::WorkFolder(fs::path path, const ChainOptions &options)

@@ -34,13 +34,15 @@ class InputSource final : public BatchSource {
 // What the pass before left.
 class WorkSource final : public BatchSource {
  public:
-  WorkSource(const std::filesystem::path &path, uint64_t records, const ProgressSink &progress);
+  WorkSource(const std::filesystem::path &path, uint64_t records, bool single,
+             const ProgressSink &progress);
   bool read(Batch &batch) override;
   void unpack(Batch &batch) const override;
 
  private:
   WorkFileReader reader_;
   const uint64_t total_;
+  const bool single_;  // all records of a chain are, or none
   uint64_t done_ = 0;
   const ProgressSink &progress_;
 };

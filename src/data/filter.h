@@ -31,6 +31,7 @@ struct FilterOptions {
   std::vector<std::string> eval_texts;    // contamination: files or folders
   std::vector<std::string> eval_columns;  // contamination: empty: by known names
   uint64_t eval_words = 13;               // contamination: words in a row that may not be shared
+  double eval_near = 0.8;  // contamination: Jaccard similarity of words; 0: no matter
 
   // similarity, consistency, margin: the model that judges. Borrowed; it outlives the chain.
   Encoder* encoder = nullptr;
@@ -62,6 +63,7 @@ struct FilterPlan {
   size_t keys = 0;                       // of each record; 0: not a keyed filter
   size_t signature_bytes = 0;            // 0: records that share a key are alike
   std::string_view reason = "repeated";  // of those that go
+  bool pairs = false;    // it compares both sides, so single texts are nothing for it
   bool surveys = false;  // it sees all the records that reach it before it judges the first
 };
 

@@ -161,6 +161,7 @@ TEST(Contamination, FindsFullWidthAndDecomposedCopies) {
 TEST(Contamination, FindsEqualTextsAndSharedRuns) {
   const TempFolder folder;
   FilterOptions options;
+  options.eval_near = 0;
   options.eval_texts = {
       folder
           .put("sts.jsonl", "{\"s1\":\"A man is playing a guitar.\",\"s2\":\"x\",\"id\":\"key\"}\n")
@@ -179,6 +180,28 @@ TEST(Contamination, FindsEqualTextsAndSharedRuns) {
   EXPECT_TRUE(verdict.match.ends_with("long.txt:1")) << verdict.match;
   record.negatives = {"w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14"};  // 12 words in a row
   EXPECT_EQ(reason(*filter, record), "");
+}
+
+TEST(Contamination, FindsNearlyEqualTexts) {
+  const TempFolder folder;
+  FilterOptions options;
+  options.eval_texts = {
+      folder.put("sts.txt", "A girl is styling her hair.\nThe red car\n我想买一部新手机\n")
+          .string()};
+  const auto filter = make_filter("contamination", options);
+  Record record = pair("A girl is styling her own hair.", "b");
+  const Verdict verdict = judge(*filter, record);
+  EXPECT_EQ(verdict.reason, "nearly equal to an evaluation text");
+  EXPECT_TRUE(verdict.match.ends_with("sts.txt:1 (similarity 0.86)")) << verdict.match;
+  EXPECT_EQ(reason(*filter, pair("b", "我想买一部手机")), "nearly equal to an evaluation text");
+  EXPECT_EQ(reason(*filter, pair("a girl is styling the cat", "b")), "");
+  EXPECT_EQ(reason(*filter, pair("the old red car", "b")), "");  // too few words to say
+  options.eval_near = 0;
+  EXPECT_EQ(
+      reason(*make_filter("contamination", options), pair("A girl is styling her own hair.", "b")),
+      "");
+  options.eval_near = 0.3;
+  expect_error(ErrorKind::usage, "--eval-near", [&] { make_filter("contamination", options); });
 }
 
 TEST(Contamination, SaysWhatIsWrong) {

@@ -29,6 +29,8 @@ constexpr std::pair<std::string_view, std::string_view> kPairs[] = {{"query", "p
                                                                     {"en", "zh"}};
 constexpr std::string_view kGroups[] = {"captions", "sentences"};
 constexpr std::string_view kTexts[] = {"text", "query", "sentence", "content"};
+// Of these a file may consist; a lone "query" is rather a pair whose other side has another name.
+constexpr std::string_view kLoneTexts[] = {"text", "sentence", "content"};
 constexpr std::string_view kClasses[] = {"label", "label_text", "class", "category"};
 constexpr std::string_view kNegatives[] = {"negatives", "negative", "neg", "text_neg"};
 constexpr std::string_view kLabels[] = {"label", "score", "similarity_score", "similarity"};
@@ -126,6 +128,17 @@ Layout known_layout(std::span<const std::string> columns, RowShape shape,
     if (known.has(name)) out.words += fmt::format(", {}", name);
   }
   return out;
+}
+
+bool are_single_texts(std::span<const std::string> columns) {
+  const std::string where;
+  const KnownColumns known(columns, where);
+  const auto* const pair = std::find_if(
+      std::begin(kPairs), std::end(kPairs),
+      [&](const auto& names) { return known.has(names.first) && known.has(names.second); });
+  return pair == std::end(kPairs) && known.first(kGroups).empty() &&
+         known.first(kClasses).empty() && known.first(kLabels).empty() &&
+         !known.first(kLoneTexts).empty();
 }
 
 Layout mapped_layout(std::span<const std::string> map, RowShape shape) {

@@ -23,6 +23,8 @@ struct Layout {
 
 // By known names. Errors: bad_format, listing the columns.
 Layout known_layout(std::span<const std::string> columns, RowShape shape, const std::string& where);
+// Whether rows of these columns are texts and nothing else that a record has: no pair, no class.
+bool are_single_texts(std::span<const std::string> columns);
 // By "field=column" entries; a single text needs no positive. Errors: usage.
 Layout mapped_layout(std::span<const std::string> map, RowShape shape);
 

@@ -99,7 +99,7 @@ TEST_F(Reader, CountsRowsThatDoNotParse) {
 TEST_F(Reader, ReadsSingleTexts) {
   ReadOptions options;
   options.single = true;
-  const Lines two = {R"({"query":"a","positive":""})", R"({"query":"b","positive":""})"};
+  const Lines two = {R"({"text":"a"})", R"({"text":"b"})"};
   EXPECT_EQ(read("a.jsonl", "{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":\"b\"}\n", options), two);
   EXPECT_EQ(read("b.csv", "id,sentence\n1,a\n2,b\n", options), two);
   EXPECT_EQ(read("c.tsv", "query\tpos\na\tx\nb\ty\n", options), two);
@@ -107,8 +107,7 @@ TEST_F(Reader, ReadsSingleTexts) {
   options.map = {"query=2"};
   EXPECT_EQ(read("e.tsv", "x\ta\ny\tb\n", options), two);
   options.map.clear();
-  EXPECT_EQ(read("f.txt", "a\xFF\n", options),
-            Lines{"{\"query\":\"a\xEF\xBF\xBD\",\"positive\":\"\"}"});
+  EXPECT_EQ(read("f.txt", "a\xFF\n", options), Lines{"{\"text\":\"a\xEF\xBF\xBD\"}"});
   expect_error(ErrorKind::bad_format, "column of texts",
                [&] { read("g.jsonl", R"({"foo":"a"})", options); });
   options.classes = true;
@@ -155,6 +154,24 @@ TEST_F(Reader, GivesNumbersToLabelsThatAreWords) {
   expect_error(ErrorKind::usage, "WORD=NUMBER", [&] { read("f.jsonl", rows, options); });
   options.labels = {"a=1", "a=2"};
   expect_error(ErrorKind::usage, "twice", [&] { read("g.jsonl", rows, options); });
+}
+
+TEST_F(Reader, TakesSingleTextsWhereNothingElseIsThere) {
+  ReadOptions options;
+  options.or_single = true;
+  const Lines expected = {R"({"text":"a"})"};
+  EXPECT_EQ(read("s.jsonl", R"({"text":"a","url":"x"})", options), expected);
+  EXPECT_EQ(read("s.csv", "sentence\na\n", options), expected);
+  EXPECT_EQ(read("s.txt", "a\n", options), expected);
+  EXPECT_EQ(read("p.jsonl", R"({"text":"a","text_pos":"b"})", options),
+            Lines{R"({"query":"a","positive":"b"})"});
+  // A label or a lone query is a hint at a pair or a class that nobody may lose silently.
+  expect_error(ErrorKind::bad_format, "no known pair of columns",
+               [&] { read("c.jsonl", R"({"text":"a","label":1})", options); });
+  expect_error(ErrorKind::bad_format, "no known pair of columns",
+               [&] { read("q.jsonl", R"({"query":"a","reply":"b"})", options); });
+  options.map = {"query=body"};
+  EXPECT_EQ(read("m.jsonl", R"({"body":"a"})", options), expected);
 }
 
 TEST_F(Reader, TakesBackWhatIsWritten) {

@@ -15,7 +15,8 @@ struct Record {
   std::optional<float> label;          // graded or binary pairs
   std::vector<float> scores;           // of a teacher: the positive's, then each negative's
   std::string task, source;
-  uint64_t row = 0;  // line or row of its file; for messages only, never written
+  bool single = false;  // one text, the query; else an empty positive is a fault
+  uint64_t row = 0;     // line or row of its file; for messages only, never written
 
   void clear() {
     query.clear();
@@ -25,6 +26,7 @@ struct Record {
     scores.clear();
     task.clear();
     source.clear();
+    single = false;
     row = 0;
   }
 };

@@ -115,10 +115,12 @@ void append_json_text(std::string_view text, std::string& out) {
 }
 
 void append_json(const Record& record, std::string& out) {
-  out += "{\"query\":";
+  out += record.single ? "{\"text\":" : "{\"query\":";
   append_json_text(record.query, out);
-  append_key("positive", out);
-  append_json_text(record.positive, out);
+  if (!record.single) {
+    append_key("positive", out);
+    append_json_text(record.positive, out);
+  }
   if (!record.negatives.empty()) {
     append_key("negatives", out);
     for (size_t i = 0; i < record.negatives.size(); ++i) {

@@ -60,6 +60,7 @@ class TableRecords : public RecordReader {
     }
     record.task = current_.task;
     record.source = current_.source;
+    record.single = kind_ == Kind::single;
     record.row = current_.row;
     ++next_positive_;
     if (kind_ == Kind::group) current_.query = record.positive;
@@ -68,6 +69,7 @@ class TableRecords : public RecordReader {
   uint64_t rows() const override { return row_count_; }
   uint64_t bad_rows() const override { return bad_.count(); }
   const std::vector<BadRow>& first_bad_rows() const override { return bad_.first(); }
+  uint64_t dropped_rows() const override { return dropped_; }
   uint64_t bytes_read() const override { return rows_->bytes_read(); }
 
  private:
@@ -111,6 +113,7 @@ class TableRecords : public RecordReader {
       current_.label = labels_.number(*label, *rows_, column(kLabel));
       if (!current_.label) {
         positives_.clear();
+        ++dropped_;
         count_event("data.dropped_labels", 1,
                     "rows whose label is to be dropped were left out, first " + rows_->where());
         return;
@@ -207,7 +210,7 @@ class TableRecords : public RecordReader {
   std::vector<std::string> positives_;
   std::vector<float> positive_scores_;
   size_t next_positive_ = 0;
-  uint64_t row_count_ = 0;
+  uint64_t row_count_ = 0, dropped_ = 0;
 };
 
 // Makes the text valid UTF-8; a repair is counted.
@@ -246,6 +249,7 @@ class LineRecords : public RecordReader {
         row_.values[0], [&] { return fmt::format("{}:{}", where_, row_.line); }, record.query);
     record.task = task_;
     record.source = source_;
+    record.single = true;
     record.row = row_.line;
     return true;
   }
@@ -294,8 +298,19 @@ std::string source_name(const fs::path& path) {
   return name.stem().string();
 }
 
-OpenedRecords open_records(const fs::path& path, const ReadOptions& options) {
+bool reads_single_texts(const fs::path& path, const ReadOptions& options) {
   const RowShape shape = shape_of(options);
+  if (shape != RowShape::pair || !options.or_single) return shape == RowShape::single;
+  if (fs::is_directory(path)) return false;
+  if (!options.map.empty()) {
+    return std::none_of(options.map.begin(), options.map.end(),
+                        [](const auto& entry) { return entry.starts_with("positive="); });
+  }
+  return is_plain_text(path) || are_single_texts(store::list_columns(path));
+}
+
+OpenedRecords open_records(const fs::path& path, const ReadOptions& options) {
+  const RowShape shape = reads_single_texts(path, options) ? RowShape::single : shape_of(options);
   if (fs::is_directory(path)) {
     return {open_beir(path, options), fmt::format("BEIR folder, split {}", quote(options.split)),
             0};

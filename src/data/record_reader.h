@@ -23,6 +23,7 @@ struct ReadOptions {
   std::string task = {};        // for records that name none
   std::string source = {};      // for records that name none; empty: the file's name
   bool single = false;          // rows of one text (also lines of a .txt): the query; no positive
+  bool or_single = false;       // as `single`, but only files whose rows are texts and nothing else
   bool classes = false;  // rows of a text and its class: the query, and its class as the positive
   // Labels that are words, or other numbers than are wanted: "entailment=1", "neutral=0.5",
   // "-=drop" (such rows are left out and counted). Empty: labels are numbers. Else every label must
@@ -45,7 +46,8 @@ class RecordReader {
   virtual uint64_t rows() const = 0;      // read so far, bad ones too
   virtual uint64_t bad_rows() const = 0;
   virtual const std::vector<BadRow>& first_bad_rows() const = 0;
-  virtual uint64_t bytes_read() const = 0;  // of the file, for progress
+  virtual uint64_t dropped_rows() const { return 0; }  // whose label is to be dropped
+  virtual uint64_t bytes_read() const = 0;             // of the file, for progress
 };
 
 struct OpenedRecords {
@@ -53,6 +55,9 @@ struct OpenedRecords {
   std::string layout;        // in words: "query, pos, neg"
   uint64_t bytes_total = 0;  // 0: not known
 };
+
+// Whether open_records() reads the file as single texts.
+bool reads_single_texts(const std::filesystem::path& path, const ReadOptions& options);
 
 // Errors: not_found, io, usage (a map that cannot be), bad_format (no known columns: lists those
 // that there are; the first row must be sound, for it says which columns there are).

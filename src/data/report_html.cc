@@ -52,12 +52,16 @@ std::string card(std::string_view name, const std::string& value, const std::str
 std::string head(const Json& report) {
   const auto in = report.at("records_in").get<uint64_t>();
   const auto out = report.at("records_out").get<uint64_t>();
-  uint64_t bad = 0;
-  for (const auto& input : report.at("inputs")) bad += input.at("bad_rows").get<uint64_t>();
+  uint64_t bad = 0, dropped = 0;
+  for (const auto& input : report.at("inputs")) {
+    bad += input.at("bad_rows").get<uint64_t>();
+    dropped += input.value("dropped_rows", uint64_t{0});
+  }
   return "<h1>Cleaning</h1>\n<div class=\"cards\">\n" + card("records read", thousands(in), "") +
          card("records kept", thousands(out), percent(share(out, in))) +
          card("removed", thousands(in - out), percent(share(in - out, in))) +
-         card("rows that could not be read", thousands(bad), "") + "</div>\n";
+         card("rows that could not be read", thousands(bad), "") +
+         (dropped == 0 ? "" : card("rows dropped by label", thousands(dropped), "")) + "</div>\n";
 }
 
 // A bar a filter: what is left of the records, and what it took away.
@@ -130,6 +134,7 @@ std::string lengths_chart(const Json& lengths, const std::string& side) {
   constexpr double kHeight = 180, kColumn = 54;
   const auto in = lengths.at("in").at(side).get<std::vector<uint64_t>>();
   const auto out = lengths.at("out").at(side).get<std::vector<uint64_t>>();
+  if (sum(in) == 0) return {};  // single texts have no positive
   const size_t classes = std::min(in.size(), out.size());
   double most = 1e-9;
   for (size_t i = 0; i < classes; ++i) {
@@ -167,8 +172,9 @@ std::string sample_list(const Json& sample) {
     out += fmt::format("<dt>{}</dt><dd>{}</dd>", name, shown(text));
   };
   const Json& record = sample.at("record");
-  line("query", record.at("query").get<std::string>());
-  line("positive", record.at("positive").get<std::string>());
+  for (const char* name : {"text", "query", "positive"}) {
+    if (record.contains(name)) line(name, record.at(name).get<std::string>());
+  }
   if (record.contains("negatives")) {
     for (const auto& negative : record.at("negatives")) line("negative", negative);
   }
@@ -199,13 +205,15 @@ std::string samples(const Json& report) {
 std::string inputs_table(const Json& report) {
   std::string out =
       "<h2>Inputs</h2>\n<div class=\"wrap\"><table><tr><th class=\"l\">file</th><th class=\"l\">"
-      "layout</th><th>rows</th><th>bad rows</th></tr>\n";
+      "layout</th><th>rows</th><th>bad rows</th><th>dropped by label</th></tr>\n";
   for (const auto& input : report.at("inputs")) {
     out += fmt::format(
-        "<tr><td class=\"l\">{}</td><td class=\"l\">{}</td><td>{}</td><td>{}</td></tr>\n",
+        "<tr><td class=\"l\">{}</td><td "
+        "class=\"l\">{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
         shown(input.at("path").get<std::string>()), shown(input.at("layout").get<std::string>()),
         thousands(input.at("rows").get<uint64_t>()),
-        thousands(input.at("bad_rows").get<uint64_t>()));
+        thousands(input.at("bad_rows").get<uint64_t>()),
+        thousands(input.value("dropped_rows", uint64_t{0})));
   }
   return out + "</table></div>\n";
 }

@@ -1,6 +1,8 @@
 #include "eval/benchmarks.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "base/error.h"
 
@@ -36,6 +38,15 @@ constexpr BenchmarkRow kBenchmarks[] = {
 #undef AKIN_BENCHMARK
 };
 #undef AKIN_TASK
+
+// The other names that mteb knows its benchmarks by: older ones, and the short ones.
+constexpr std::pair<std::string_view, std::string_view> kAliases[] = {
+    {"MTEB(eng, classic)", "MTEB(eng, v1)"},
+    {"MTEB", "MTEB(eng, v1)"},
+    {"MTEB(eng)", "MTEB(eng, v2)"},
+    {"MTEB(Chinese)", "MTEB(cmn, v1)"},
+    {"CMTEB", "MTEB(cmn, v1)"},
+};
 
 std::vector<std::string> split(std::string_view text, char mark) {
   std::vector<std::string> out;
@@ -76,6 +87,12 @@ std::vector<std::string_view> benchmark_names() {
   return out;
 }
 
+std::string_view benchmark_name(std::string_view name) {
+  const auto* const found = std::find_if(std::begin(kAliases), std::end(kAliases),
+                                         [&](const auto& row) { return row.first == name; });
+  return found == std::end(kAliases) ? name : found->second;
+}
+
 std::vector<std::string_view> builtin_task_names() {
   std::vector<std::string_view> out;
   for (const auto& row : kTasks) out.push_back(row.name);
@@ -85,12 +102,15 @@ std::vector<std::string_view> builtin_task_names() {
 std::vector<TaskSpec> benchmark_tasks(std::string_view name) {
   std::vector<TaskSpec> out;
   for (const auto& row : kBenchmarks) {
-    if (row.name != name) continue;
+    if (row.name != benchmark_name(name)) continue;
     for (const auto& task : split(row.tasks, ',')) out.push_back(builtin_task(task));
     return out;
   }
-  throw_error(ErrorKind::usage, "benchmark", "{} is not a benchmark; there are {}", quote(name),
-              fmt::join(benchmark_names(), ", "));
+  std::vector<std::string_view> aliases;
+  for (const auto& [alias, full] : kAliases) aliases.push_back(alias);
+  throw_error(ErrorKind::usage, "benchmark",
+              "{} is not a benchmark; there are {}, also known as {}", quote(name),
+              fmt::join(benchmark_names(), ", "), fmt::join(aliases, ", "));
 }
 
 TaskSpec builtin_task(std::string_view name) {

@@ -13,7 +13,10 @@ namespace akin::eval {
 std::vector<std::string_view> benchmark_names();
 std::vector<std::string_view> builtin_task_names();
 
-// Errors: usage, naming the nearest or all.
+// The full name of a benchmark that goes by another one ("CMTEB"); any other name as it is.
+std::string_view benchmark_name(std::string_view name);
+
+// By full name or alias. Errors: usage, naming the nearest or all.
 std::vector<TaskSpec> benchmark_tasks(std::string_view name);
 TaskSpec builtin_task(std::string_view name);
 

@@ -196,6 +196,7 @@ bool Runner::load(const TaskSpec& spec, const RunModel& model, Variant& variant)
   Json on_file = *akin;
   variant.data = on_file.value("data", Json());
   on_file.erase("data");
+  on_file.erase("version");  // which akin wrote it changes no score
   return on_file == facts(spec, model, variant.dims) && mean_score(variant.result).has_value() &&
          same_data(spec, variant.data);
 }
@@ -234,6 +235,7 @@ void Runner::save(const TaskSpec& spec, const RunModel& model, Variant& variant)
   std::vector<store::ItemScores> items = variant.items;
   if (!items.empty()) store::write_item_scores(variant.folder, spec.name, items);
   variant.result.extra["akin"] = facts(spec, model, variant.dims);
+  variant.result.extra["akin"]["version"] = AKIN_VERSION;
   if (!variant.data.empty()) variant.result.extra["akin"]["data"] = variant.data;
   store::write_task_result(variant.folder / (spec.name + ".json"), variant.result);
 }
@@ -256,6 +258,9 @@ void Runner::write_meta(const RunModel& model, const Variant& variant) const {
   meta.embed_dim = variant.dims;
   meta.similarity_fn_name = info.similarity;
   meta.framework = {"akin"};
+  if (!options_.training_datasets.empty()) {
+    meta.all["training_datasets"] = options_.training_datasets;
+  }
   meta.use_instructions = !info.prompts.empty();
   store::write_model_meta(path, meta);
 }

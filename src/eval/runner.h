@@ -35,9 +35,10 @@ struct RunModel {
 
 struct RunOptions {
   std::filesystem::path data, out;
-  std::string model_name;          // "org/name"
-  std::string revision;            // of the model; empty: its fingerprint
-  std::vector<size_t> dims;        // lengths of vector; empty: the full one
+  std::string model_name;                      // "org/name"
+  std::string revision;                        // of the model; empty: its fingerprint
+  std::vector<std::string> training_datasets;  // as its card names them; empty: not known
+  std::vector<size_t> dims;                    // lengths of vector; empty: the full one
   std::vector<TaskSpec> declared;  // tasks that a mean may name besides those of the run
   bool resume = true;
 };

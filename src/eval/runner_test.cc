@@ -58,11 +58,28 @@ TEST_F(RunnerTest, ResumesToTheSameFiles) {
   const auto again = run(tasks);
   EXPECT_TRUE(again[0].resumed && again[1].resumed);
   EXPECT_EQ(again[0].score, first[0].score);
+  // Which akin wrote it is said, and does not matter.
+  auto result = store::read_task_result(first[0].path);
+  EXPECT_EQ(result.extra.at("akin").at("version"), AKIN_VERSION);
+  for (const char* version : {"0.0.1", ""}) {
+    result.extra["akin"]["version"] = version;
+    if (*version == '\0') result.extra["akin"].erase("version");  // as older files have none
+    store::write_task_result(first[0].path, result);
+    EXPECT_TRUE(run(tasks)[0].resumed) << version;
+  }
   std::vector<TaskSpec> changed = tasks;
   changed[0].main_score = "cosine_pearson";
   EXPECT_FALSE(run(changed)[0].resumed);
   std::ofstream(first[0].path) << "{";  // torn: computed again
   EXPECT_FALSE(run(tasks)[0].resumed);
+}
+
+TEST_F(RunnerTest, SaysWhatTheModelWasTrainedOn) {
+  write_pairs();
+  options_.training_datasets = {"org/pairs", "org/more"};
+  const auto runs = run({spec_of(kSts)});
+  const auto meta = store::read_model_meta(runs[0].path.parent_path() / "model_meta.json");
+  EXPECT_EQ(meta.all.at("training_datasets"), nlohmann::ordered_json({"org/pairs", "org/more"}));
 }
 
 TEST_F(RunnerTest, OtherRowsAreNotTheResultOnFile) {

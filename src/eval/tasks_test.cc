@@ -257,6 +257,14 @@ TEST(Benchmarks, HaveTheTasksTheyShould) {
   EXPECT_EQ(benchmark_tasks("MTEB(eng, v1)").size(), 56U);
   EXPECT_EQ(benchmark_tasks("MTEB(eng, v2)").size(), 41U);
   EXPECT_EQ(benchmark_tasks("MTEB(cmn, v1)").size(), 31U);
+  for (const auto& [alias, full] : {std::pair{"CMTEB", "MTEB(cmn, v1)"},
+                                    {"MTEB(Chinese)", "MTEB(cmn, v1)"},
+                                    {"MTEB", "MTEB(eng, v1)"},
+                                    {"MTEB(eng, classic)", "MTEB(eng, v1)"},
+                                    {"MTEB(eng)", "MTEB(eng, v2)"}}) {
+    EXPECT_EQ(benchmark_name(alias), full);
+    EXPECT_EQ(benchmark_tasks(alias).size(), benchmark_tasks(full).size()) << alias;
+  }
   const auto types = task_types();
   for (const auto name : builtin_task_names()) {
     const TaskSpec spec = builtin_task(name);

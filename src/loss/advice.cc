@@ -21,6 +21,12 @@ void propose_for_labels(const DataFields& fields, std::vector<Proposal>& out) {
                    "similarity: the other documents of a batch are the negatives"});
     return;
   }
+  if (fields.least_label == fields.greatest_label) {
+    out.push_back({"infonce", fmt::format("every label is {}: there is no order to learn, so they "
+                                          "count as pairs without labels, if they belong together",
+                                          fields.least_label)});
+    return;
+  }
   out.push_back(
       {"cosent", fmt::format("pairs have graded labels ({} to {}): it learns their order, "
                              "which is what Spearman's correlation measures",

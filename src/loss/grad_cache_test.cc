@@ -126,6 +126,13 @@ TEST(Advice, FollowsTheFields) {
                    .label_kind = LabelKind::graded,
                    .greatest_label = 1}),
             (Names{"cosent", "cosine_regression"}));
+  const auto same = propose_losses({.records = 9,
+                                    .positives = 9,
+                                    .labels = 9,
+                                    .label_kind = LabelKind::graded,
+                                    .least_label = 0.3,
+                                    .greatest_label = 0.3});
+  EXPECT_NE(same[0].reason.find("every label is 0.3:"), std::string::npos) << same[0].reason;
   EXPECT_EQ(names({.records = 9, .labels = 9, .label_kind = LabelKind::classes}),
             (Names{"label_softmax", "label_rank"}));
   const auto some = propose_losses({.records = 9, .positives = 9, .negatives = 4});

@@ -181,9 +181,9 @@ TokenBatch TextTokenizer::tokenize(std::span<const std::string_view> texts,
 
 void TextTokenizer::count_report(const EncodeReport& report) const {
   if (!report.truncated.empty()) {
-    count_event("truncated_texts", report.truncated.size(),
-                fmt::format("texts over the model's limit of {} tokens were cut, as asked",
-                            model_.max_tokens));
+    count_event(
+        "truncated_texts", report.truncated.size(),
+        fmt::format("texts over the model's limit of {} tokens were cut to it", model_.max_tokens));
   }
   if (report.chunked > 0) {
     count_event("chunked_texts", report.chunked,

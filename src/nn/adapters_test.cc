@@ -176,6 +176,17 @@ TEST_F(Adapters, MergedWeightsGiveTheAdaptersVectors) {
   const at::Tensor expected = model->embed(all, {});
   all.adapters.clear();
   EXPECT_LT(difference(merged->embed(all, {}), expected), 1e-5);
+  // A task's own prompt goes before every text of its folder; the others' are not there.
+  save.prompts = {{"query", "ka "}, {"document", "ma "}};
+  model->save(folder_ / "merged", save);
+  const auto own = TextModel::open(folder_ / "merged", options(StackKind::automatic, {}));
+  EXPECT_EQ(own->description().prompts, (std::map<std::string, std::string>{{"query", "ka "}}));
+  EXPECT_EQ(own->description().default_prompt_name, "query");
+  save.prompts = {{"document", "ma "}};
+  model->save(folder_ / "merged", save);
+  const auto none = TextModel::open(folder_ / "merged", options(StackKind::automatic, {}));
+  EXPECT_TRUE(none->description().prompts.empty());
+  EXPECT_EQ(none->description().default_prompt_name, "");
   save.merged_task = "nobody";
   EXPECT_THROW(model->save(folder_ / "merged", save), Error);
 }

@@ -78,6 +78,25 @@ void add_modules(const ModelParts& parts, store::StFolder& st) {
   }
 }
 
+// The prompts of the folder. A merged task is the whole model: what goes before its texts beside
+// the other tasks goes before every text here, and the others' prompts would only mislead.
+void add_prompts(const model::Model& model, const SaveOptions& options, store::StFolder& st) {
+  st.prompts = options.prompts.empty() ? model.prompts : options.prompts;
+  st.default_prompt_name = options.prompts.empty() && options.default_prompt_name.empty()
+                               ? model.default_prompt_name
+                               : options.default_prompt_name;
+  const std::string& task = options.merged_task;
+  if (task.empty()) return;
+  if (options.prompts.empty()) {
+    if (const auto own = model.task_prompts.find(task); own != model.task_prompts.end()) {
+      st.prompts.insert_or_assign(task, own->second);
+    }
+  }
+  if (st.prompts.contains(task)) st.default_prompt_name = task;
+  std::erase_if(st.prompts,
+                [&](const auto& prompt) { return prompt.first != st.default_prompt_name; });
+}
+
 store::StFolder st_folder(const ModelParts& parts, const SaveOptions& options) {
   const model::Model& model = parts.model;
   store::StFolder st;
@@ -85,10 +104,7 @@ store::StFolder st_folder(const ModelParts& parts, const SaveOptions& options) {
   const size_t max_tokens = options.max_tokens.value_or(model.max_tokens);
   if (max_tokens > 0) st.max_seq_length = static_cast<int64_t>(max_tokens);
   st.do_lower_case = model.do_lower_case;
-  st.prompts = options.prompts.empty() ? model.prompts : options.prompts;
-  st.default_prompt_name = options.prompts.empty() && options.default_prompt_name.empty()
-                               ? model.default_prompt_name
-                               : options.default_prompt_name;
+  add_prompts(model, options, st);
   if (!st.default_prompt_name.empty() && !st.prompts.contains(st.default_prompt_name)) {
     throw_error(ErrorKind::usage, "default_prompt_name", "{} is not one of the prompts",
                 quote(st.default_prompt_name));

@@ -326,6 +326,26 @@ bool matches_whole(std::string_view pattern, std::string_view path) {
 
 }  // namespace
 
+std::vector<std::string> read_card_datasets(std::string_view readme) {
+  std::vector<std::string> out;
+  const std::string where = "README.md";
+  auto lines = header_lines(readme, "datasets");
+  if (lines.empty()) return out;
+  // "datasets: [a, b]" as well as a list below: only the value counts.
+  try {
+    const Node root = Parser(std::move(lines), where).parse();
+    const Node* const names = root.find("datasets");
+    if (names == nullptr) return out;
+    if (!names->scalar.empty()) out.push_back(names->scalar);
+    for (const Node& item : names->items) {
+      if (!item.scalar.empty()) out.push_back(item.scalar);
+    }
+  } catch (const Error&) {
+    out.clear();  // a card for people, not a file that the model needs
+  }
+  return out;
+}
+
 bool matches_glob(std::string_view pattern, std::string_view path) {
   while (pattern.ends_with('/')) pattern.remove_suffix(1);
   if (matches_whole(pattern, path)) return true;

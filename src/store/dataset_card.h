@@ -16,6 +16,10 @@ struct CardFiles {
 // is "train". Errors: bad_format, naming the line, for `configs:` in a form that is not read here.
 std::vector<CardFiles> read_card_files(std::string_view readme, const std::string& where);
 
+// The names of `datasets:` in the header of a model's README.md: what its author says it was
+// trained on. Empty when there is none, or it is in a form that is not read here.
+std::vector<std::string> read_card_datasets(std::string_view readme);
+
 // The whole path; * and ? stay within a folder, ** crosses folders. "a" also matches "a/x".
 bool matches_glob(std::string_view pattern, std::string_view path);
 

@@ -144,6 +144,18 @@ TEST(DatasetCard, Configs) {
   }
 }
 
+TEST(DatasetCard, DatasetsOfAModel) {
+  EXPECT_EQ(
+      read_card_datasets("---\nlicense: mit\ndatasets:\n- org/a\n- 'org/b'\ntags:\n- c\n---\n"),
+      (Names{"org/a", "org/b"}));
+  EXPECT_EQ(read_card_datasets("---\ndatasets:\n  - a # first\n---\n"), Names{"a"});
+  EXPECT_EQ(read_card_datasets("---\ndatasets: [a, b]\n---\n"), (Names{"a", "b"}));
+  EXPECT_EQ(read_card_datasets("---\ndatasets: a\n---\n"), Names{"a"});
+  EXPECT_TRUE(read_card_datasets("---\ndatasets:\n- {a: b}\n---\n").empty());
+  EXPECT_TRUE(read_card_datasets("---\ntags:\n- a\n---\n").empty());
+  EXPECT_TRUE(read_card_datasets("datasets: a\n").empty());
+}
+
 TEST(DatasetCard, Globs) {
   EXPECT_TRUE(matches_glob("data/test-*", "data/test-00000-of-00001.parquet"));
   EXPECT_FALSE(matches_glob("data/test-*", "data/test-a/b"));

@@ -245,10 +245,11 @@ std::vector<std::string> missing_model_files(const fs::path& folder) {
   return missing;
 }
 
-CachedModel find_cached_model(const HubEnv& env, std::string_view repo, std::string_view revision) {
+CachedModel find_cached_model(const HubEnv& env, std::string_view repo, std::string_view revision,
+                              RepoKind kind) {
   check_revision(revision);
   CachedModel out;
-  const fs::path repo_at = repo_folder(env, repo);
+  const fs::path repo_at = repo_folder(env, repo, kind);
   const fs::path ref = repo_at / "refs" / revision;
   std::error_code ignored;
   if (fs::is_regular_file(ref, ignored)) {
@@ -265,7 +266,7 @@ CachedModel find_cached_model(const HubEnv& env, std::string_view repo, std::str
   const fs::path snapshot = repo_at / "snapshots" / out.commit;
   if (!fs::is_directory(snapshot, ignored)) return out;
   out.folder = snapshot;
-  out.missing = missing_model_files(snapshot);
+  if (kind == RepoKind::model) out.missing = missing_model_files(snapshot);
   return out;
 }
 

@@ -37,14 +37,15 @@ enum class RepoKind : uint8_t { model, dataset };
 std::filesystem::path repo_folder(const HubEnv& env, std::string_view repo,
                                   RepoKind kind = RepoKind::model);
 
-// What lies in the cache. folder is empty when there is no snapshot at all.
+// What lies in the cache. folder is empty when there is no snapshot at all. Of a dataset nobody can
+// say from the cache alone what is missing.
 struct CachedModel {
   std::filesystem::path folder;
   std::string commit;
   std::vector<std::string> missing;  // files without which no model loads; empty: complete
 };
 CachedModel find_cached_model(const HubEnv& env, std::string_view repo,
-                              std::string_view revision = "main");
+                              std::string_view revision = "main", RepoKind kind = RepoKind::model);
 
 // Files that a model folder lacks, for messages; by name only, nothing is opened except
 // modules.json.

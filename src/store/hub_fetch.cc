@@ -59,6 +59,26 @@ class BlobLock {
   int fd_ = -1;
 };
 
+std::vector<std::string> module_paths(const fs::path& folder) {
+  std::vector<std::string> out;
+  const JsonDocument document = JsonDocument::load(folder / "modules.json", 16 << 20);
+  for (const JsonValue& item : JsonValue(document).items()) {
+    std::string module = item.get("path", "");
+    if (is_safe_repo_path(module)) out.push_back(std::move(module));
+  }
+  return out;
+}
+
+bool is_wanted_row_file(const std::string& name, const FetchOptions& options) {
+  return is_data_file(name) &&
+         (options.include.empty() ||
+          std::any_of(options.include.begin(), options.include.end(),
+                      [&](const auto& glob) { return matches_glob(glob, name); }));
+}
+bool is_extra_of_dataset(const std::string& name) {
+  return name == "README.md" || name.starts_with("LICENSE");
+}
+
 class RepoFetcher {
  public:
   RepoFetcher(std::string_view repo, const HubEnv& env, const FetchOptions& options)
@@ -114,22 +134,12 @@ class RepoFetcher {
     }
   }
 
-  std::vector<std::string> module_paths() const {
-    std::vector<std::string> out;
-    const fs::path path = report_.folder / "modules.json";
-    const JsonDocument document = JsonDocument::load(path, 16 << 20);
-    for (const JsonValue& item : JsonValue(document).items()) {
-      std::string module = item.get("path", "");
-      if (is_safe_repo_path(module)) out.push_back(std::move(module));
-    }
-    return out;
-  }
-
   void choose_model_files(bool has_modules) {
     std::vector<std::string> all;
     for (const auto& [name, size] : sizes_) all.push_back(name);
-    report_.files = needed_model_files(
-        all, has_modules && !options_.dry_run ? module_paths() : std::vector<std::string>());
+    report_.files =
+        needed_model_files(all, has_modules && !options_.dry_run ? module_paths(report_.folder)
+                                                                 : std::vector<std::string>());
     const bool weights =
         std::any_of(report_.files.begin(), report_.files.end(), [](const std::string& name) {
           return name.ends_with(".safetensors") || name.ends_with(".bin");
@@ -145,16 +155,12 @@ class RepoFetcher {
   void choose_dataset_files() {
     std::vector<std::string> rows;
     for (const auto& [name, size] : sizes_) {
-      if (name == "README.md" || name.starts_with("LICENSE")) report_.files.push_back(name);
+      if (is_extra_of_dataset(name)) report_.files.push_back(name);
       if (is_data_file(name)) rows.push_back(name);
     }
     const size_t extra = report_.files.size();
     std::copy_if(rows.begin(), rows.end(), std::back_inserter(report_.files),
-                 [&](const auto& name) {
-                   return options_.include.empty() ||
-                          std::any_of(options_.include.begin(), options_.include.end(),
-                                      [&](const auto& glob) { return matches_glob(glob, name); });
-                 });
+                 [&](const auto& name) { return is_wanted_row_file(name, options_); });
     if (report_.files.size() > extra) return;
     if (rows.empty()) {
       throw_error(ErrorKind::unsupported, where(),
@@ -281,6 +287,64 @@ class RepoFetcher {
   int64_t done_ = 0, received_ = 0;
 };
 
+// Files of a snapshot, relative and sorted; links whose blob is gone go to `broken`.
+std::vector<std::string> snapshot_files(const fs::path& folder, std::vector<std::string>& broken) {
+  std::vector<std::string> out;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    check_interrupted();
+    std::error_code ignored;
+    std::string name = entry.path().lexically_relative(folder).generic_string();
+    if (entry.is_regular_file(ignored)) {
+      out.push_back(std::move(name));
+    } else if (entry.is_symlink(ignored) && !fs::exists(entry.path(), ignored)) {
+      broken.push_back(std::move(name));
+    }
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+// What fetch_repo says offline: the snapshot that the cache has, if it is whole.
+FetchReport report_cached(std::string_view repo, const HubEnv& env, const FetchOptions& options) {
+  const bool model = options.kind == RepoKind::model;
+  const CachedModel cached = find_cached_model(env, repo, options.revision, options.kind);
+  std::vector<std::string> missing = cached.missing;
+  FetchReport report{.folder = cached.folder, .commit = cached.commit};
+  if (!cached.folder.empty()) {
+    const auto all = snapshot_files(cached.folder, missing);
+    if (model && missing.empty()) {
+      const bool modules = fs::exists(cached.folder / "modules.json");
+      report.files = needed_model_files(
+          all, modules ? module_paths(cached.folder) : std::vector<std::string>());
+    } else if (!model) {
+      size_t rows = 0;
+      for (const std::string& name : all) {
+        const bool wanted = is_wanted_row_file(name, options);
+        rows += wanted ? 1 : 0;
+        if (wanted || is_extra_of_dataset(name)) report.files.push_back(name);
+      }
+      if (rows == 0 && missing.empty()) missing.emplace_back("every file of rows that is wanted");
+    }
+  }
+  if (cached.folder.empty() || !missing.empty()) {
+    throw_error(ErrorKind::not_found, env.offline_because,
+                "{}@{} is {} {}, and nothing is downloaded; unset the variable, or fetch it on a "
+                "machine with network and copy its folder",
+                repo, options.revision,
+                cached.folder.empty()
+                    ? "not in the cache"
+                    : fmt::format("incomplete (missing: {}) in", list_some(missing, kNamed)),
+                repo_folder(env, repo, options.kind).string());
+  }
+  for (const std::string& file : report.files) {
+    const auto size = fs::file_size(cached.folder / file);
+    report.sizes.push_back(static_cast<int64_t>(size));
+    report.bytes_total += size;
+  }
+  report.reused = report.files.size();
+  return report;
+}
+
 }  // namespace
 
 FetchReport fetch_repo(std::string_view repo, const HubEnv& env, const FetchOptions& options) {
@@ -288,14 +352,9 @@ FetchReport fetch_repo(std::string_view repo, const HubEnv& env, const FetchOpti
     throw_error(ErrorKind::usage, repo, "is no name of a repository on a hub; expected org/name");
   }
   check_revision(options.revision);
-  if (env.offline()) {
-    throw_error(ErrorKind::usage, env.offline_because,
-                "akin fetch needs the network; unset it, or fetch {} on a machine with network "
-                "and copy {}",
-                repo, repo_folder(env, repo, options.kind).string());
-  }
   try {
-    return RepoFetcher(repo, env, options).run();
+    return env.offline() ? report_cached(repo, env, options)
+                         : RepoFetcher(repo, env, options).run();
   } catch (const fs::filesystem_error& error) {
     throw_error(ErrorKind::io, error.path1().string(), "{}", error.code().message());
   }

@@ -38,9 +38,10 @@ struct FetchReport {
 // Fills the cache with one revision of a repository and points refs/<revision> at it when all is
 // there: of a model the files that it needs, of a dataset its card and all files of rows.
 // A partial download is continued; every file is checked by size and, where the hub gives one, by
-// checksum. Errors: usage (offline, bad name), not_found (404), io (network, disk, 401 and 403),
-// bad_format (a hub that lies: paths, checksums), unsupported (no weights or rows that akin reads),
-// interrupted (what was loaded stays for the next run).
+// checksum. Offline nothing is asked: the snapshot that the cache has is reported, if it is whole.
+// Errors: usage (bad name), not_found (404; offline, and not wholly in the cache), io (network,
+// disk, 401 and 403), bad_format (a hub that lies: paths, checksums), unsupported (no weights or
+// rows that akin reads), interrupted (what was loaded stays for the next run).
 FetchReport fetch_repo(std::string_view repo, const HubEnv& env, const FetchOptions& options = {});
 
 }  // namespace akin::store

@@ -279,6 +279,31 @@ nlohmann::ordered_json recipe_record(Recipe& recipe) {
   return out;
 }
 
+namespace {
+
+// NOLINTNEXTLINE(misc-no-recursion): as deep as a recipe, which is three levels
+nlohmann::ordered_json with_recipe_keys(const nlohmann::ordered_json& record) {
+  if (record.is_array()) {
+    auto out = nlohmann::ordered_json::array();
+    for (const auto& item : record) out.push_back(with_recipe_keys(item));
+    return out;
+  }
+  if (!record.is_object()) return record;
+  auto out = nlohmann::ordered_json::object();
+  for (const auto& [key, value] : record.items()) out[recipe_key(key)] = with_recipe_keys(value);
+  return out;
+}
+
+}  // namespace
+
+nlohmann::ordered_json recipe_values(Recipe& recipe) {
+  auto record = recipe_record(recipe);
+  if (!recipe.model.open.empty()) {
+    for (const char* field : kNewModelFields) record["model"].erase(field);
+  }
+  return with_recipe_keys(record);
+}
+
 std::string recipe_key(std::string field) {
   std::replace(field.begin(), field.end(), '-', '_');
   return field;

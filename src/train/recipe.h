@@ -247,6 +247,9 @@ bool settle_precision(Recipe& recipe);
 // Every table with every key and its value: what is saved with a run, and what a resumed run is
 // compared with.
 nlohmann::ordered_json recipe_record(Recipe& recipe);
+// The same for people: the keys as recipes and --set have them, without what only a new model has
+// where one is opened.
+nlohmann::ordered_json recipe_values(Recipe& recipe);
 
 // A field's name as a key of the file: "learning_rate".
 std::string recipe_key(std::string field);

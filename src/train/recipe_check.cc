@@ -14,7 +14,12 @@ namespace {
 
 void check_range(const std::string& where, std::string_view key, double value, double least,
                  double most, std::string_view words) {
-  if (!(value >= least && value <= most)) refuse(where, key, value, words);
+  if (value >= least && value <= most) return;
+  // The upper bound of an open range is far off; whoever has met it wants to know it.
+  const bool open = words.ends_with("more") || words.starts_with("more than");
+  refuse(
+      where, key, value,
+      value > most && open ? fmt::format("{}, and at most {}", words, most) : std::string(words));
 }
 
 void check_values(const Recipe& recipe, const std::string& where) {
@@ -58,8 +63,7 @@ void check_values(const Recipe& recipe, const std::string& where) {
 void check_open_model(const Recipe& recipe, const GivenKeys& given, const std::string& where) {
   if (recipe.model.open.empty()) return;
   const bool replaces = given.settings.contains("model.open");
-  for (const char* key : {"family", "layers", "hidden", "heads", "ffn-hidden", "max-positions",
-                          "tokenizer", "embeddings-from", "init-std"}) {
+  for (const char* key : kNewModelFields) {
     const std::string name = std::string("model.") + key;
     const bool counts = given.settings.contains(name) || (!replaces && given.file.contains(name));
     if (!counts) continue;

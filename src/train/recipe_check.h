@@ -14,6 +14,11 @@ struct GivenKeys {
   std::set<std::string> file, settings;
 };
 
+// Fields of [model] that only a new model has.
+inline constexpr const char* kNewModelFields[] = {"family",    "layers",          "hidden",
+                                                  "heads",     "ffn-hidden",      "max-positions",
+                                                  "tokenizer", "embeddings-from", "init-std"};
+
 // Each source's loss from its own table and, as far as it takes them, the options of [loss].
 // Errors: usage, no such loss.
 void settle_losses(Recipe& recipe);

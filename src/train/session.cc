@@ -267,7 +267,7 @@ void Session::check_first_steps(const StepOutcome& outcome, const loss::Loss& lo
   if (share >= kEasyShare) {
     events_.warn(fmt::format(
         "your negatives are too easy: in the first {} steps {:.0f} % of the queries were nearest "
-        "to their positive already; use larger batches or harder negatives",
+        "to their positive already; use larger batches, or harder negatives: akin mine finds them",
         kEasySteps, 100 * share));
   }
 }

@@ -197,6 +197,21 @@ std::shared_ptr<const data::RecordStore> open_store(const SourceTable& source, c
                            source.name);
 }
 
+void check_source_files(const Recipe& recipe, const fs::path& data) {
+  std::vector<std::string> missing;
+  std::error_code ignored;
+  for (const auto& source : recipe.sources) {
+    for (const auto& path : source.path) {
+      if (!fs::exists(data / path, ignored)) missing.push_back((data / path).string());
+    }
+  }
+  if (missing.empty()) return;
+  throw_error(ErrorKind::not_found, "source",
+              "no such file or folder: {}. Paths of sources begin at --data; set one with --set "
+              "source.NAME.path=PATH",
+              list_some(missing));
+}
+
 Sources open_sources(const Recipe& recipe, const fs::path& data, const fs::path& folder,
                      const nn::TextModel& model, const ProgressSink& progress) {
   Sources out;

@@ -48,6 +48,9 @@ std::shared_ptr<const data::RecordStore> open_store(const SourceTable& source,
 
 // Records go to `folder`. Errors: those of readers; usage and bad_format, when a source's records
 // lack what its loss needs, or nothing in a batch would be a negative.
+// Whether the files of every source are there; reads none. Errors: not_found, naming them.
+void check_source_files(const Recipe& recipe, const std::filesystem::path& data);
+
 Sources open_sources(const Recipe& recipe, const std::filesystem::path& data,
                      const std::filesystem::path& folder, const nn::TextModel& model,
                      const ProgressSink& progress);

@@ -175,6 +175,11 @@ TEST_F(Continued, FiveAdaptersOverAFrozenBase) {
     const auto merged = embed(folder_, folder_.file("whole/merged/" + task), {"--prompt", ""});
     EXPECT_LT(difference(unmerged, merged), 1e-5) << task;
     EXPECT_GT(difference(unmerged, embed(folder_, model.string(), {"--prompt", ""})), 1e-4) << task;
+    // So it is with the task's own prompt, where it has one, which nobody has to name.
+    EXPECT_LT(difference(embed(folder_, model.string(), {"--task", task}),
+                         embed(folder_, folder_.file("whole/merged/" + task), {})),
+              1e-5)
+        << task;
   }
   EXPECT_EQ(difference(embed(folder_, model.string(), {"--prompt", ""}),
                        embed(folder_, folder_.file("base/model"), {"--prompt", ""})),

@@ -388,6 +388,19 @@ TEST(Eval, UsageErrors) {
   EXPECT_EQ(run(set).code, 2);
 }
 
+TEST(Eval, ATableWithoutScoresHasNoMeans) {
+  const TemporaryFolder folder;
+  const auto tasks = write_tasks(folder, 12);
+  fs::create_directories(folder.path() / "nothing");
+  const auto result = run({"eval", "--model", kModel, "--tasks-file", tasks, "--data",
+                           folder.file("nothing"), "--out", folder.file("out")});
+  EXPECT_EQ(result.code, 1);
+  const size_t means = result.out.find("mean over tasks");
+  ASSERT_NE(means, std::string::npos) << result.out;
+  EXPECT_EQ(result.out.find("0.00", means), std::string::npos) << result.out;
+  EXPECT_EQ(result.out.find("of 4", means), std::string::npos) << result.out;
+}
+
 TEST(Eval, ListAndDryRunEmbedNothing) {
   const auto list = run({"eval", "--list", "--benchmark", "MTEB(cmn, v1)"});
   ASSERT_EQ(list.code, 0) << list.err;
@@ -414,6 +427,39 @@ TEST(Eval, CalibratesOnLabelledPairs) {
   const auto result = run({"eval", "--model", kModel, "--calibrate", pairs, "--json"});
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_FALSE(json::parse(result.out).empty());
+  // Kept in a file, it turns scores of the same model into probabilities.
+  const auto file = folder.file("calibration.json");
+  ASSERT_EQ(run({"eval", "--model", kModel, "--calibrate", pairs, "--out", file}).code, 0);
+  const auto kept = json::parse(read(file));
+  for (const char* key : {"model", "fingerprint", "dims", "dtype", "calibrator", "threshold"})
+    EXPECT_TRUE(kept.contains(key)) << key;
+  EXPECT_EQ(kept.at("threshold"), json::parse(result.out).at("threshold"));
+  const auto shown =
+      run({"similarity", "--model", kModel, "--calibrated", file, "--json", "--pairs",
+           folder.write("two.tsv",
+                        "the river again\tthe river again\n"
+                        "the river\ta tax report\n")});
+  ASSERT_EQ(shown.code, 0) << shown.err;
+  const auto same = json::parse(shown.out.substr(0, shown.out.find('\n')));
+  const auto other = json::parse(shown.out.substr(shown.out.find('\n') + 1));
+  EXPECT_TRUE(same.at("above").get<bool>());
+  EXPECT_FALSE(other.at("above").get<bool>());
+  EXPECT_GT(same.at("probability").get<double>(), other.at("probability").get<double>());
+  const auto line = run({"similarity", "--model", kModel, "--calibrated", file, "x y", "x y"});
+  EXPECT_NE(line.out.find("\tabove\n"), std::string::npos) << line.out;
+  // What it was not fitted for is refused.
+  const auto refuse = [&](std::vector<std::string> more, std::string_view words) {
+    std::vector<std::string> all = {"similarity", "--calibrated", file, "a", "b"};
+    all.insert(all.end(), more.begin(), more.end());
+    const auto refused = run(all);
+    EXPECT_EQ(refused.code, 2) << words;
+    EXPECT_NE(refused.err.find(words), std::string::npos) << refused.err;
+  };
+  refuse({"--model", "models/static-zh-200"}, "scores of two models do not compare");
+  refuse({"--model", kModel, "--dims", "32"}, "dims");
+  refuse({"--model", kModel, "--measure", "dot"}, "--measure");
+  const auto torn = run({"similarity", "--model", kModel, "--calibrated", pairs, "a", "b"});
+  EXPECT_EQ(torn.code, 1);
   const auto bad = run({"eval", "--model", kModel, "--calibrate",
                         folder.write("bad.tsv", "sentence1\tsentence2\tlabel\na\tb\t2\n")});
   EXPECT_EQ(bad.code, 1);

@@ -57,6 +57,53 @@ TEST(PrepCommand, CleansAndReports) {
                                       "clean.jsonl.report.json", "pairs.jsonl", "sts.tsv"}));
 }
 
+TEST(PrepCommand, CleansSingleTexts) {
+  const TemporaryFolder folder;
+  const auto in = folder.write("texts.jsonl",
+                               "{\"text\":\" A  river runs.\"}\n{\"text\":\"a river RUNS.\"}\n"
+                               "{\"text\":\"One two three four five six seven eight nine.\"}\n"
+                               "{\"text\":\"One two three four five six seven eight, nine!\"}\n"
+                               "{\"text\":\"x\"}\n{\"text\":\"A man is playing a guitar.\"}\n"
+                               "{\"text\":\"The last.\"}\n");
+  const auto eval = folder.write("sts.tsv", "s1\ts2\na man is playing a guitar\tx y z\n");
+  const auto out = folder.file("clean.jsonl");
+  const auto done = run({"prep", in, "--out", out, "--filters", "normalise,length,dedup,near",
+                         "--min-chars", "3", "--eval-texts", eval});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(read(out),
+            "{\"text\":\"A river runs.\",\"source\":\"texts\"}\n"
+            "{\"text\":\"One two three four five six seven eight nine.\",\"source\":\"texts\"}\n"
+            "{\"text\":\"The last.\",\"source\":\"texts\"}\n");
+  const auto removed = json::parse(read(out + ".removed.jsonl"));
+  EXPECT_EQ(removed["record"]["text"], "A man is playing a guitar.");
+  // What was written is read again, to the same bytes.
+  const auto again = folder.file("again.jsonl");
+  ASSERT_EQ(run({"prep", out, "--out", again}).code, 0);
+  EXPECT_EQ(read(again), read(out));
+  const auto sides = run({"prep", in, "--out", out, "--filters", "overlap,dedup"});
+  EXPECT_EQ(sides.code, 2);
+  EXPECT_NE(sides.err.find("overlap compares the sides of a pair"), std::string::npos) << sides.err;
+  const auto pairs = folder.write("pairs.jsonl", kPairs);
+  const auto mixed = run({"prep", in, pairs, "--out", out});
+  EXPECT_EQ(mixed.code, 2);
+  EXPECT_NE(mixed.err.find("single texts"), std::string::npos) << mixed.err;
+}
+
+TEST(PrepCommand, CountsRowsDroppedByLabel) {
+  const TemporaryFolder folder;
+  const auto in = folder.write("nli.jsonl",
+                               "{\"sentence1\":\"a b\",\"sentence2\":\"c d\",\"label\":1}\n"
+                               "{\"sentence1\":\"e\",\"sentence2\":\"f\",\"label\":0}\n"
+                               "{\"sentence1\":\"g\",\"sentence2\":\"h\",\"label\":0}\n");
+  const auto out = folder.file("clean.jsonl");
+  const auto done = run({"prep", in, "--out", out, "--labels", "1=1,0=drop"});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_NE(done.err.find("2 of 3 rows were dropped by their label"), std::string::npos)
+      << done.err;
+  EXPECT_EQ(json::parse(read(out + ".report.json"))["inputs"][0]["dropped_rows"], 2);
+  EXPECT_NE(read(out + ".report.html").find("rows dropped by label"), std::string::npos);
+}
+
 TEST(PrepCommand, ChecksWithoutWriting) {
   const TemporaryFolder folder;
   const auto in = folder.write("pairs.jsonl", kPairs);

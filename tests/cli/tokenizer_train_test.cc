@@ -75,6 +75,12 @@ TEST(TokenizerCommand, ReplacesNoTokenizerUnasked) {
   EXPECT_NE(read(out + "/tokenizer.json"), first);
 }
 
+TEST(TokenizerCommand, HelpNamesOneDefaultOfTheCoverage) {
+  const auto help = run({"help", "tokenizer"});
+  EXPECT_NE(help.out.find("1 for wordpiece"), std::string::npos) << help.out;
+  EXPECT_EQ(help.out.find("Default 0.0"), std::string::npos) << help.out;
+}
+
 TEST(TokenizerCommand, Errors) {
   const TemporaryFolder folder;
   const auto lines = folder.write("lines.txt", kLines);

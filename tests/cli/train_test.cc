@@ -180,6 +180,27 @@ TEST(Train, AModelThatCollapsesIsCalledOut) {
   EXPECT_EQ(sound.err.find("collapsed"), std::string::npos) << sound.err;
 }
 
+// Nothing to learn from: every query is nearest to its positive before the first step.
+TEST(Train, NegativesThatAreTooEasyAreCalledOut) {
+  const TemporaryFolder folder;
+  std::string easy;
+  for (const auto& thing : kThings) {
+    for (const auto& deed : kDeeds) {
+      easy +=
+          json{{"query", "the " + thing + " " + deed}, {"positive", thing + " " + deed}}.dump() +
+          "\n";
+    }
+  }
+  folder.write("easy.jsonl", easy);
+  folder.write("recipe.toml",
+               "[model]\nopen = \"static-en-64\"\n[train]\nsteps = 12\nbatch = 8\nthreads = 2\n"
+               "[[source]]\npath = \"easy.jsonl\"\n");
+  const auto result = run(command(folder, "recipe.toml", "run"));
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.err.find("too easy"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("akin mine"), std::string::npos) << result.err;
+}
+
 // A limit below the opened model's counts while it trains, not only in the folder that comes out.
 TEST(Train, AnOpenedModelIsTrainedOnTextsOfTheLengthAskedFor) {
   const TemporaryFolder folder;
@@ -224,7 +245,12 @@ TEST(Train, NamesWhatIsWrong) {
             std::string::npos);
   EXPECT_NE(error(recipe, {"--set", "source.pairs.loss.name=vector_mse"}).find("[teacher]"),
             std::string::npos);
-  EXPECT_NE(error(recipe, {"--set", "loss.name=infonse"}).find("infonce"), std::string::npos);
+  for (const char* name : {"infonse", "mnrl", "MultipleNegativesRankingLoss", "InfoNCE"}) {
+    const std::string said = error(recipe, {"--set", std::string("loss.name=") + name});
+    EXPECT_NE(said.find("did you mean infonce?"), std::string::npos) << said;
+  }
+  EXPECT_NE(error(recipe, {"--set", "train.learning_rate=1e30"}).find("at most 1000"),
+            std::string::npos);
   EXPECT_NE(error(recipe, {"--set", "train.batch=1"}).find("nothing to tell apart"),
             std::string::npos);
   EXPECT_NE(error(recipe, {"--set", "model.tokenizer=none"}).find("model.tokenizer"),
@@ -304,6 +330,34 @@ TEST(Train, ANumberThatIsNotFiniteStopsTheRunAndNamesRows) {
   EXPECT_NE(result.err.find("row "), std::string::npos) << result.err;
 }
 
+TEST(Train, DryRunPrintsWhatARecipeSays) {
+  const TemporaryFolder folder;
+  write_data(folder);
+  folder.write("recipe.toml",
+               "[model]\nopen = \"static-en-64\"\n[[source]]\npath = \"pairs.jsonl\"\n");
+  const std::vector<std::string> words = {"train", folder.file("recipe.toml"), "--data",
+                                          folder.path().string(), "--dry-run"};
+  const auto shown = run(words);
+  ASSERT_EQ(shown.code, 0) << shown.err;
+  EXPECT_NE(shown.out.find("\n    \"learning_rate\": "), std::string::npos) << shown.out;
+  const auto values = json::parse(shown.out);
+  EXPECT_TRUE(values.at("source").at(0).at("loss").contains("in_batch_negatives"));
+  for (const char* key : {"family", "layers", "hidden", "heads", "tokenizer", "init_std"})
+    EXPECT_FALSE(values.at("model").contains(key)) << key;
+  auto machine = words;
+  machine.emplace_back("--json");
+  const auto line = run(machine);
+  EXPECT_EQ(std::count(line.out.begin(), line.out.end(), '\n'), 1);
+  EXPECT_EQ(json::parse(line.out), values);
+  auto gone = words;
+  gone.insert(gone.end(), {"--set", "source.NAME.path=gone.jsonl"});
+  folder.write("recipe.toml",
+               "[model]\nopen = \"static-en-64\"\n[[source]]\nname = \"NAME\"\npath = \"x\"\n");
+  const auto missing = run(gone);
+  EXPECT_EQ(missing.code, 1);
+  EXPECT_NE(missing.err.find("gone.jsonl"), std::string::npos) << missing.err;
+}
+
 TEST(Train, ExplainsWhichLossFits) {
   const TemporaryFolder folder;
   write_data(folder);
@@ -312,6 +366,12 @@ TEST(Train, ExplainsWhichLossFits) {
   EXPECT_EQ(json::parse(pairs.out).at("proposals").at(0).at("loss"), "infonce");
   const auto graded = run({"train", "--explain", folder.file("graded.jsonl"), "--json"});
   EXPECT_EQ(json::parse(graded.out).at("proposals").at(0).at("loss"), "cosent");
+  // 1 and 0.5 are grades; the number is the file's, not the nearest float's.
+  folder.write("half.jsonl",
+               "{\"query\":\"a\",\"positive\":\"b\",\"label\":1}\n"
+               "{\"query\":\"c\",\"positive\":\"d\",\"label\":0.3}\n");
+  const auto half = run({"train", "--explain", folder.file("half.jsonl")});
+  EXPECT_NE(half.out.find("graded labels (0.3 to 1)"), std::string::npos) << half.out;
   const auto list = run({"train", "--list"});
   EXPECT_EQ(list.code, 0);
   EXPECT_NE(list.out.find("learning_rate"), std::string::npos);

@@ -297,8 +297,40 @@ TEST(HubFetch, TriesAgainAfterAFault) {
 TEST(HubFetch, OfflineMeansOffline) {
   FakeHub hub;
   hub.env.offline_because = "HF_HUB_OFFLINE=1";
-  expect_fetch_error(hub, ErrorKind::usage, "HF_HUB_OFFLINE=1: akin fetch needs the network");
+  expect_fetch_error(hub, ErrorKind::not_found, "HF_HUB_OFFLINE=1: org/m@main is not in the cache");
   EXPECT_TRUE(hub.hub().requests().empty());
+}
+
+TEST(HubFetch, OfflineACachedSnapshotIsEnough) {
+  FakeHub hub;
+  const auto online = hub.fetch();
+  const size_t asked = hub.hub().requests().size();
+  hub.env.offline_because = "HF_HUB_OFFLINE=1";
+  const auto report = hub.fetch();
+  EXPECT_EQ(report.folder, online.folder);
+  EXPECT_EQ(report.commit, kCommit);
+  EXPECT_EQ(report.files, online.files);
+  EXPECT_EQ(report.sizes, online.sizes);
+  EXPECT_EQ(report.reused, online.files.size());
+  EXPECT_EQ(report.bytes_downloaded, 0U);
+  fs::remove(report.folder / "heads/first/model.safetensors");
+  expect_fetch_error(hub, ErrorKind::not_found, "missing: heads/first/model.safetensors");
+  fs::remove(hub.blob(hub.files["model.safetensors"]));  // its link stays
+  expect_fetch_error(hub, ErrorKind::not_found, "model.safetensors");
+  EXPECT_EQ(hub.hub().requests().size(), asked);
+}
+
+TEST(HubFetch, OfflineACachedDatasetIsEnough) {
+  FakeHub hub;
+  hub.options.kind = RepoKind::dataset;
+  hub.files = {{"README.md", "# rows"}, {"en/test.jsonl", "{}\n"}};
+  const auto online = hub.fetch();
+  hub.env.offline_because = "HF_HUB_OFFLINE=1";
+  const auto report = hub.fetch();
+  EXPECT_EQ(report.folder, online.folder);
+  EXPECT_EQ(report.files, online.files);
+  hub.options.include = {"zh/*"};
+  expect_fetch_error(hub, ErrorKind::not_found, "every file of rows that is wanted");
 }
 
 TEST(HubFetch, NobodyThere) {

@@ -156,7 +156,7 @@ int run(CompareOptions& options, Context& context) {
   }
   if (!options.report.empty()) {
     eval::ReportOptions report;
-    report.benchmark = options.benchmark;
+    report.benchmark = eval::benchmark_name(options.benchmark);
     report.tasks = how.tasks;
     write_file(options.report, eval::comparison_html(a, b, comparison, report));
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "base/error.h"
@@ -20,6 +21,7 @@
 #include "eval/runner.h"
 #include "eval/task_data.h"
 #include "eval/task_file.h"
+#include "store/dataset_card.h"
 
 namespace akin::cli {
 namespace {
@@ -32,7 +34,7 @@ struct EvalOptions {
   std::vector<std::string> tasks;
   std::string benchmark, tasks_file, data;
   std::vector<std::string> set;
-  std::string out = "akin-eval";
+  std::optional<std::string> out;
   std::vector<size_t> dims;
   std::vector<Precision> dtype;
   bool resume = true, no_cache = false;
@@ -55,7 +57,9 @@ struct EvalOptions {
       "folder with the datasets, each in its folder NAME, ORG/NAME or ORG__NAME; without it the "
       "Hugging Face cache is searched");
     v("set=NAME=VALUE...", set, "change a setting of every task, such as allow_unknown_ids=true");
-    v("out=DIR", out, "folder of the results; what is there already is not computed again");
+    v("out=DIR", out,
+      "folder of the results, default akin-eval; what is there already is not computed again; with "
+      "--calibrate, a file for akin similarity --calibrated, none by default");
     v("dims=N", dims,
       "score the first N numbers of each vector; several lengths in one pass (256,128), 0 = all");
     v("dtype=TYPE", dtype, "precisions side by side: f32, int8 or both (f32,int8); default f32");
@@ -89,7 +93,8 @@ constexpr CommandInfo kInfo = {
     "akin eval --model static-en-64 --tasks STSBenchmark,SciFact --data ./datasets\n"
     "akin eval --model ./bge-small-zh-v1.5 --benchmark \"MTEB(cmn, v1)\" --report report.html\n"
     "akin eval --model static-en-64 --tasks-file tasks.toml --data ./datasets --dims 64,32,16\n"
-    "akin eval --model static-en-64 --calibrate pairs.tsv --goal precision --target 0.95"};
+    "akin eval --model static-en-64 --calibrate pairs.tsv --goal precision --target 0.95 --out "
+    "calibration.json"};
 
 void apply_settings(const std::vector<std::string>& settings, std::vector<eval::TaskSpec>& tasks) {
   for (const auto& setting : settings) {
@@ -148,11 +153,16 @@ struct Models {
   std::vector<std::unique_ptr<eval::CachedEncoder>> cached;
   std::vector<eval::RunModel> models;
   std::string name, revision;
+  std::vector<std::string> training_datasets;
 };
 
+fs::path out_folder(const EvalOptions& options) { return options.out.value_or("akin-eval"); }
+
 fs::path cache_folder(const EvalOptions& options) {
-  return options.cache.empty() ? fs::path(options.out) / "cache" : fs::path(options.cache);
+  return options.cache.empty() ? out_folder(options) / "cache" : fs::path(options.cache);
 }
+
+constexpr uint64_t kMostCard = uint64_t{1} << 24;
 
 Models load_models(const EvalOptions& options) {
   Models out;
@@ -181,6 +191,11 @@ Models load_models(const EvalOptions& options) {
     out.name = out.encoders[0]->info().name;
     if (snapshot) out.name = options.model.model.substr(0, options.model.model.find('@'));
   }
+  const fs::path card = folder / "README.md";
+  std::error_code ignored;
+  if (fs::is_regular_file(card, ignored) && fs::file_size(card, ignored) <= kMostCard) {
+    out.training_datasets = store::read_card_datasets(read_file(card));
+  }
   if (snapshot) out.revision = folder.filename().string();
   return out;
 }
@@ -188,9 +203,10 @@ Models load_models(const EvalOptions& options) {
 eval::RunOptions run_options(const EvalOptions& options, const Models& models) {
   eval::RunOptions out;
   out.data = options.data;
-  out.out = options.out;
+  out.out = out_folder(options);
   out.model_name = models.name;
   out.revision = models.revision;
+  out.training_datasets = models.training_datasets;
   out.resume = options.resume;
   out.dims = options.dims;
   for (auto& dims : out.dims) {
@@ -280,7 +296,7 @@ void write_html(const std::string& path, const EvalOptions& options, const eval:
   }
   eval::ReportOptions report;
   report.title = fmt::format("Evaluation of {}", results.empty() ? "" : results[0].model);
-  report.benchmark = options.benchmark;
+  report.benchmark = eval::benchmark_name(options.benchmark);
   for (const auto& task : tasks) report.tasks.push_back(eval::counted_task(task));
   eval::write_report(path, results, report);
 }
@@ -337,7 +353,7 @@ int run_tasks(const EvalOptions& options, const std::vector<eval::TaskSpec>& tas
     throw Error(ErrorKind::interrupted,
                 fmt::format("interrupted; finished tasks are in {}, and the same command goes on "
                             "from there",
-                            quote(options.out)));
+                            quote(out_folder(options).string())));
   }
   context.end_progress();
   write_settings(runner, models, runs, pool.size(), context);
@@ -397,7 +413,10 @@ int run_calibrate(EvalOptions& options, Context& context) {
     throw_error(ErrorKind::usage, "--dims", "{} asked, the model's vectors have {}", dims, dim);
   }
   warn_of_dims(options, encoder->info(), context);
-  run_calibration(options.calibrate, *encoder, dims, calibration, context);
+  const std::string out = options.out.value_or("");
+  if (!out.empty()) check_output("--out", out);
+  run_calibration(options.calibrate, *encoder, options.model.dtype, dims, calibration, out,
+                  context);
   return 0;
 }
 

@@ -31,18 +31,20 @@ struct FetchCommandOptions {
   }
 };
 
-constexpr CommandInfo kInfo = {"fetch", "download models and datasets into the Hugging Face cache",
-                               "Gets the files that a model needs, or those of a dataset that hold "
-                               "rows, and no others, continues what "
-                               "an earlier run began, and checks sizes and checksums. "
-                               "HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE "
-                               "have their usual meaning. Prints the folder of the "
-                               "snapshot. No other verb opens a connection.",
-                               "akin fetch BAAI/bge-small-en-v1.5\n"
-                               "HF_ENDPOINT=https://hf-mirror.com akin fetch moka-ai/m3e-base\n"
-                               "akin fetch --dry-run --json intfloat/multilingual-e5-small\n"
-                               "akin fetch --dataset mteb/scifact\n"
-                               "akin fetch --benchmark \"MTEB(cmn, v1)\" --dry-run"};
+constexpr CommandInfo kInfo = {
+    "fetch", "download models and datasets into the Hugging Face cache",
+    "Gets the files that a model needs, or those of a dataset that hold "
+    "rows, and no others, continues what "
+    "an earlier run began, and checks sizes and checksums. "
+    "HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE "
+    "have their usual meaning: offline it opens no connection and only looks "
+    "whether the cache has it all. Prints the folder of the "
+    "snapshot. No other verb opens a connection.",
+    "akin fetch BAAI/bge-small-en-v1.5\n"
+    "HF_ENDPOINT=https://hf-mirror.com akin fetch moka-ai/m3e-base\n"
+    "akin fetch --dry-run --json intfloat/multilingual-e5-small\n"
+    "akin fetch --dataset mteb/scifact\n"
+    "akin fetch --benchmark \"MTEB(cmn, v1)\" --dry-run"};
 
 struct Wanted {
   std::string name, revision;

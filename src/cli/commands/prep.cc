@@ -73,6 +73,9 @@ struct PrepOptions {
       "contamination: their columns that hold texts, where the names are not known ones");
     v("eval-words=N", filter.eval_words,
       "contamination: words in a row that no evaluation text may share");
+    v("eval-near=J", filter.eval_near,
+      "contamination: Jaccard similarity of words from which a text is nearly equal to an "
+      "evaluation text; 0 = only equal texts and words in a row count");
     v("model=MODEL", model.model,
       "similarity, consistency, margin: the model that judges: a folder, a shipped model, or "
       "ORG/NAME in the Hugging Face cache");
@@ -105,7 +108,8 @@ constexpr CommandInfo kInfo = {
     "Reads pairs by the names of their fields (query and positive, FlagEmbedding's query, pos and "
     "neg, the columns of sentence-transformers and uniem, BEIR folders, or what --map says), runs "
     "them through a chain of filters, and writes what stays as JSONL of query, positive, "
-    "negatives, label, scores, task and source.\n"
+    "negatives, label, scores, task and source. Single texts, for pre-training, are read from a "
+    "column text, sentence or content, or the lines of a .txt file, and written as text.\n"
     "Memory does not grow with the data: dedup keeps its keys on disk. A run that was stopped goes "
     "on behind its last finished pass when the same command is given again, and ends in the same "
     "bytes. The report says what each filter removed, with samples.",
@@ -132,8 +136,8 @@ void print_example(const data::Record& record, size_t number, Context& context) 
   };
   context.write(bold(fmt::format("{}  {}", number, printable(record.source)), context.color()) +
                 "\n");
-  line("query", record.query);
-  line("positive", record.positive);
+  line(record.single ? "text" : "query", record.query);
+  if (!record.single) line("positive", record.positive);
   for (const auto& negative : record.negatives) line("negative", negative);
   if (record.label) line("label", fmt::format("{}", *record.label));
   if (!record.scores.empty()) line("scores", fmt::format("{}", fmt::join(record.scores, ", ")));
@@ -175,6 +179,16 @@ void warn_bad_rows(const nlohmann::ordered_json& report, Context& context) {
                     printable(input.at("path").get<std::string>()), thousands(bad),
                     thousands(input.at("rows").get<uint64_t>()),
                     first.at("where").get<std::string>(), first.at("message").get<std::string>()));
+  }
+}
+
+void say_dropped_rows(const nlohmann::ordered_json& report, Context& context) {
+  for (const auto& input : report.at("inputs")) {
+    const auto dropped = input.at("dropped_rows").get<uint64_t>();
+    if (dropped == 0) continue;
+    context.say(fmt::format("{}: {} of {} rows were dropped by their label (--labels)",
+                            printable(input.at("path").get<std::string>()), thousands(dropped),
+                            thousands(input.at("rows").get<uint64_t>())));
   }
 }
 
@@ -248,6 +262,7 @@ int run(PrepOptions& options, Context& context) {
   data::ChainOptions chain;
   chain.inputs = options.inputs;
   chain.read = options.read;
+  chain.read.or_single = true;
   chain.filters = options.filters;
   chain.filter = options.filter;
   chain.list_removed = options.list_removed;
@@ -269,6 +284,7 @@ int run(PrepOptions& options, Context& context) {
   context.write_record(options.out, {{"records_in", report.at("records_in")},
                                      {"records_out", report.at("records_out")}});
   warn_bad_rows(report, context);
+  say_dropped_rows(report, context);
   if (context.json()) {
     context.print_json(report);
     return 0;

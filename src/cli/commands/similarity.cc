@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "base/error.h"
+#include "cli/calibration_file.h"
 #include "cli/command.h"
 #include "cli/load.h"
 #include "cli/pair_reader.h"
@@ -20,6 +22,7 @@ struct SimilarityOptions {
   std::string pairs;
   std::vector<std::string> lines;
   Measure measure = Measure::automatic;
+  std::string calibrated;
   ModelOptions model;
   EncodeFlags encode;
   InputOptions input;
@@ -32,6 +35,10 @@ struct SimilarityOptions {
     v("lines=FILE", lines, "a table of all rows of these files against each other; - is stdin");
     v("measure=NAME", measure,
       "auto is what the model names; distances are shown negative, so that higher is more alike");
+    v("calibrated=FILE", calibrated,
+      "a file of akin eval --calibrate --out: shows probabilities in place of scores, and what "
+      "lies "
+      "above its threshold; prompt, adapter and measure are those of the file");
     model.fields(v);
     encode.fields(v);
     input.fields(v);
@@ -43,10 +50,11 @@ constexpr CommandInfo kInfo = {
     "Prints one number for two texts, one number a row for --pairs (before the row's two texts), "
     "and a table otherwise, "
     "coloured on a terminal. A number says little by itself: compare it with those of other pairs "
-    "under the same model.",
+    "under the same model, or give --calibrated for probabilities.",
     "akin similarity --model static-en-64 \"a cat sat\" \"a kitten rested\"\n"
     "akin similarity --model static-zh-200 今天天气很好 今天是晴天 股票下跌\n"
-    "akin similarity --model ./m3e-base --pairs pairs.tsv --json"};
+    "akin similarity --model ./m3e-base --pairs pairs.tsv --json\n"
+    "akin similarity --model static-en-64 --calibrated calibration.json --pairs pairs.tsv"};
 
 constexpr size_t kTableLimit = 2000;
 
@@ -62,21 +70,36 @@ float score(const Mat<float>& vectors, size_t a, size_t b, Measure kind) {
   return measure(kind, vectors.row(a), vectors.row(b), vectors.cols());
 }
 
+// What is shown of a score: itself, or by a calibration its probability.
+struct Shown {
+  Measure kind = Measure::cosine;
+  std::optional<CalibrationFile> file;
+
+  float value(float score) const {
+    return file ? static_cast<float>(file->calibrator.probability(score)) : score;
+  }
+  bool above(float score) const { return score >= file->threshold; }
+  std::string_view word(float score) const { return above(score) ? "above" : "below"; }
+};
+
 // The widest that rows' labels may be, and a score as "0.813".
-void print_table(std::span<const std::string> texts, const Mat<float>& vectors, Measure kind,
+void print_table(std::span<const std::string> texts, const Mat<float>& vectors, const Shown& how,
                  Context& context) {
+  const auto value_of = [&](size_t i, size_t j) {
+    return how.value(score(vectors, i, j, how.kind));
+  };
   const bool terminal = context.stdout_terminal() || context.color();
   float low = INFINITY, high = -INFINITY;
   for (size_t i = 0; i < texts.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
-      low = std::min(low, score(vectors, i, j, kind));
-      high = std::max(high, score(vectors, i, j, kind));
+      low = std::min(low, value_of(i, j));
+      high = std::max(high, value_of(i, j));
     }
   }
   if (!terminal) {
     for (size_t i = 0; i < texts.size(); ++i) {
       for (size_t j = 0; j < texts.size(); ++j) {
-        context.print("{}{:.6f}", j == 0 ? "" : "\t", score(vectors, i, j, kind));
+        context.print("{}{:.6f}", j == 0 ? "" : "\t", value_of(i, j));
       }
       context.print("\t{}\n", printable(texts[i]));
     }
@@ -91,7 +114,7 @@ void print_table(std::span<const std::string> texts, const Mat<float>& vectors, 
   for (size_t i = 0; i < texts.size(); ++i) {
     context.print("{:>4}  {}", i + 1, fit(texts[i], label));
     for (size_t j = 0; j < texts.size(); ++j) {
-      const float value = score(vectors, i, j, kind);
+      const float value = value_of(i, j);
       const std::string cell = fmt::format("{:^7.3f}", value);
       const double heat = i == j ? 1.0 : high > low ? (value - low) / (high - low) : 0.5;
       context.write(context.color() ? heat_cell(cell, heat) : cell);
@@ -101,7 +124,7 @@ void print_table(std::span<const std::string> texts, const Mat<float>& vectors, 
 }
 
 void run_table(const std::vector<std::string>& texts, Encoder& encoder, const EncodeOptions& encode,
-               Measure kind, Context& context) {
+               const Shown& how, Context& context) {
   if (texts.size() > kTableLimit) {
     throw_error(ErrorKind::usage, "--lines",
                 "more than {} rows make too large a table; give fewer, or use akin search",
@@ -109,17 +132,33 @@ void run_table(const std::vector<std::string>& texts, Encoder& encoder, const En
   }
   const Mat<float> vectors = embed(encoder, encode, texts);
   if (!context.json()) {
-    if (texts.size() == 2) return context.print("{:.6f}\n", score(vectors, 0, 1, kind));
-    return print_table(texts, vectors, kind, context);
+    if (texts.size() != 2) return print_table(texts, vectors, how, context);
+    const float alike = score(vectors, 0, 1, how.kind);
+    if (!how.file) return context.print("{:.6f}\n", alike);
+    return context.print("{:.6f}\t{}\n", how.value(alike), how.word(alike));
   }
-  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  auto rows = nlohmann::ordered_json::array(), probabilities = rows, above = rows;
   for (size_t i = 0; i < texts.size(); ++i) {
-    auto& row = rows.emplace_back(nlohmann::ordered_json::array());
-    for (size_t j = 0; j < texts.size(); ++j)
-      row.push_back(static_cast<double>(score(vectors, i, j, kind)));
+    for (auto* table : {&rows, &probabilities, &above}) {
+      table->push_back(nlohmann::ordered_json::array());
+    }
+    for (size_t j = 0; j < texts.size(); ++j) {
+      const float alike = score(vectors, i, j, how.kind);
+      rows.back().push_back(static_cast<double>(alike));
+      if (!how.file) continue;
+      probabilities.back().push_back(how.file->calibrator.probability(alike));
+      above.back().push_back(how.above(alike));
+    }
   }
-  context.print_json(
-      {{"measure", choices(kind)[static_cast<size_t>(kind)]}, {"texts", texts}, {"scores", rows}});
+  nlohmann::ordered_json out = {{"measure", choices(how.kind)[static_cast<size_t>(how.kind)]},
+                                {"texts", texts},
+                                {"scores", rows}};
+  if (how.file) {
+    out["threshold"] = how.file->threshold;
+    out["probabilities"] = probabilities;
+    out["above"] = above;
+  }
+  context.print_json(out);
 }
 
 struct Pairs {
@@ -140,7 +179,7 @@ bool read_pairs(PairReader& reader, Pairs& pairs) {
 }
 
 void run_pairs(const SimilarityOptions& options, Encoder& encoder, const EncodeOptions& encode,
-               Measure kind, Context& context) {
+               const Shown& how, Context& context) {
   PairReader reader(options.pairs, options.input);
   const Stopwatch watch;
   Pairs pairs;
@@ -148,26 +187,56 @@ void run_pairs(const SimilarityOptions& options, Encoder& encoder, const EncodeO
   while (read_pairs(reader, pairs)) {
     const Mat<float> vectors = embed(encoder, encode, pairs.texts);
     for (size_t i = 0; i < pairs.ids.size(); ++i) {
-      const float value = score(vectors, 2 * i, 2 * i + 1, kind);
+      const float alike = score(vectors, 2 * i, 2 * i + 1, how.kind);
+      const float value = how.value(alike);
       const auto &a = pairs.texts[2 * i], &b = pairs.texts[2 * i + 1];
       if (context.json()) {
         nlohmann::ordered_json line;
         if (!pairs.ids[i].empty()) line["id"] = pairs.ids[i];
-        line["score"] = static_cast<double>(value);
+        line["score"] = static_cast<double>(alike);
+        if (how.file) {
+          line["probability"] = how.file->calibrator.probability(alike);
+          line["above"] = how.above(alike);
+        }
         line["a"] = a;
         line["b"] = b;
         context.print_json(line);
       } else if (context.color()) {
-        const size_t half = (terminal_columns() - 12) / 2;
-        context.print("{} {} {}\n", heat_cell(fmt::format("{:^8.4f}", value), value), fit(a, half),
+        const size_t half = (terminal_columns() - (how.file ? 18 : 12)) / 2;
+        context.print("{} {}{} {}\n", heat_cell(fmt::format("{:^8.4f}", value), value),
+                      how.file ? fmt::format("{} ", how.word(alike)) : "", fit(a, half),
                       clip(b, half));
       } else {
-        context.print("{:.6f}\t{}\t{}\n", value, printable(a), printable(b));
+        context.print("{:.6f}\t{}{}\t{}\n", value,
+                      how.file ? fmt::format("{}\t", how.word(alike)) : "", printable(a),
+                      printable(b));
       }
     }
     count += pairs.ids.size();
   }
   context.say("compared " + speed_words(2 * count, 0, watch.seconds()));
+}
+
+// The file of --calibrated; the texts are then embedded and compared as it was fitted.
+CalibrationFile open_calibration(SimilarityOptions& options, const Encoder& encoder) {
+  const std::pair<const char*, bool> settled[] = {
+      {"--prompt", options.encode.prompt.has_value()},
+      {"--prompt-name", !options.encode.prompt_name.empty()},
+      {"--task", !options.encode.task.empty()},
+      {"--measure", options.measure != Measure::automatic},
+      {"--no-normalize", !options.encode.normalize}};
+  for (const auto& [flag, given] : settled) {
+    if (given) throw_error(ErrorKind::usage, flag, "is settled by --calibrated; leave it out");
+  }
+  CalibrationFile file = read_calibration(options.calibrated);
+  const EncoderInfo& info = encoder.info();
+  const size_t dims = options.encode.dims == 0 ? info.dim : options.encode.dims;
+  check_calibration(file, info, dims, precision_name(options.model.dtype), options.calibrated);
+  options.encode.prompt = file.prompt;
+  options.encode.task = file.adapter;
+  options.encode.allow_any_dims = true;  // as they were fitted
+  options.measure = file.measure == "dot" ? Measure::dot : Measure::cosine;
+  return file;
 }
 
 int run(SimilarityOptions& options, Context& context) {
@@ -178,10 +247,19 @@ int run(SimilarityOptions& options, Context& context) {
                 "give two or more texts, or --pairs FILE, or --lines FILE");
   }
   const auto encoder = load_encoder(options.model);
+  Shown how;
+  if (!options.calibrated.empty()) how.file = open_calibration(options, *encoder);
   const auto encode = encode_options(options.encode, Side::none, encoder->info(), context);
-  const Measure kind = resolve_measure(options.measure, encoder->info().similarity);
+  how.kind = resolve_measure(options.measure, encoder->info().similarity);
+  if (how.file) {
+    context.say(
+        fmt::format("probabilities by {}; \"above\" is a {} of {:.4g} or more, which is a "
+                    "probability of {:.3f}",
+                    options.calibrated, how.file->measure, how.file->threshold,
+                    how.file->threshold_probability));
+  }
   if (!options.pairs.empty()) {
-    run_pairs(options, *encoder, encode, kind, context);
+    run_pairs(options, *encoder, encode, how, context);
     return 0;
   }
   if (!options.lines.empty()) {
@@ -189,7 +267,7 @@ int run(SimilarityOptions& options, Context& context) {
     for (InputText row; options.texts.size() <= kTableLimit && reader.next(row);)
       options.texts.push_back(std::move(row.text));
   }
-  run_table(options.texts, *encoder, encode, kind, context);
+  run_table(options.texts, *encoder, encode, how, context);
   return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -32,7 +33,7 @@ struct TokenizerOptions {
   text::VocabRecipe recipe;
   std::string out;
   size_t vocab_size = 24000;
-  double coverage = 0;
+  std::optional<double> coverage;
   size_t limit_alphabet = 0;
   uint64_t min_frequency = 2;
   size_t max_piece_chars = 16;
@@ -217,7 +218,7 @@ void check_options(TokenizerOptions& options) {
   }
   if (options.threads == 0) options.threads = usable_cpus();
   const bool unigram = options.recipe.type == text::VocabType::unigram;
-  if (options.coverage == 0) options.coverage = unigram ? 0.9995 : 1;
+  if (!options.coverage) options.coverage = unigram ? 0.9995 : 1;
 }
 
 text::VocabTraining train(const TokenizerOptions& options,
@@ -227,7 +228,7 @@ text::VocabTraining train(const TokenizerOptions& options,
   if (options.recipe.type == text::VocabType::wordpiece) {
     text::WordPieceTrainOptions wordpiece;
     wordpiece.vocab_size = pieces;
-    wordpiece.coverage = options.coverage;
+    wordpiece.coverage = *options.coverage;
     wordpiece.limit_alphabet = options.limit_alphabet;
     wordpiece.min_frequency = options.min_frequency;
     wordpiece.max_piece_characters = options.max_piece_chars;
@@ -236,7 +237,7 @@ text::VocabTraining train(const TokenizerOptions& options,
   }
   text::UnigramTrainOptions unigram;
   unigram.vocab_size = pieces;
-  unigram.coverage = options.coverage;
+  unigram.coverage = *options.coverage;
   unigram.limit_alphabet = options.limit_alphabet;
   unigram.max_piece_ideographs = options.max_piece_ideographs;
   unigram.min_frequency = options.min_frequency;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 
 #include "base/error.h"
@@ -14,7 +15,7 @@ namespace akin::cli {
 namespace {
 
 constexpr uint64_t kLooked = 100'000;  // records that are looked at
-constexpr size_t kGraded = 2;          // more different labels than this are grades
+constexpr size_t kGraded = 2;          // more different labels than this are grades in any case
 
 struct Looked {
   loss::DataFields fields;
@@ -23,12 +24,19 @@ struct Looked {
 };
 
 void add_label(loss::DataFields& fields, std::set<float>& values, float label) {
-  const double value = label;
+  // The number as the file has it: 0.3, not the float's 0.30000001192092896.
+  const double value = std::strtod(fmt::format("{}", label).c_str(), nullptr);
   if (fields.labels == 0) fields.least_label = fields.greatest_label = value;
   fields.least_label = std::min(fields.least_label, value);
   fields.greatest_label = std::max(fields.greatest_label, value);
   ++fields.labels;
   if (values.size() <= kGraded) values.insert(label);
+}
+
+// 1 and 0, or 1 and -1; 1 and 0.5 are grades.
+bool is_yes_or_no(const std::set<float>& labels) {
+  const auto known = [](float label) { return label == 0 || label == 1 || label == -1; };
+  return labels.size() <= kGraded && std::all_of(labels.begin(), labels.end(), known);
 }
 
 Looked look(const std::string& path, const data::ReadOptions& options) {
@@ -54,7 +62,7 @@ Looked look(const std::string& path, const data::ReadOptions& options) {
   }
   out.whole = fields.records < kLooked;
   if (fields.labels > 0) {
-    fields.label_kind = labels.size() > kGraded ? loss::LabelKind::graded : loss::LabelKind::binary;
+    fields.label_kind = is_yes_or_no(labels) ? loss::LabelKind::binary : loss::LabelKind::graded;
   }
   return out;
 }

@@ -16,6 +16,7 @@
 #include "loss/loss.h"
 #include "train/recipe.h"
 #include "train/session.h"
+#include "train/sources.h"
 
 namespace akin::cli {
 namespace {
@@ -220,10 +221,16 @@ int run_training(const TrainOptions& options, Context& context) {
   session.change_rate = options.change_rate;
   const bool settled = train::settle_precision(session.recipe);
   auto record = train::recipe_record(session.recipe);
+  const auto values = train::recipe_values(session.recipe);
   resolve_paths(session.recipe, fs::path(options.recipe).parent_path(), session.data);
   if (options.dry_run) {
+    train::check_source_files(session.recipe, session.data);
     const DevEval check(session.recipe.evaluate, session.data, 1);
-    context.print_json(record);
+    if (context.json()) {
+      context.print_json(values);
+    } else {
+      context.print("{}\n", values.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    }
     return 0;
   }
   if (options.out.empty()) {

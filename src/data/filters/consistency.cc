@@ -41,7 +41,7 @@ class Consistency final : public Filter {
     }
   }
 
-  FilterPlan plan() const override { return {.surveys = true}; }
+  FilterPlan plan() const override { return {.pairs = true, .surveys = true}; }
 
   // Twice through the records: which passages, then their vectors.
   void survey(const RecordScan& scan, const ProgressSink& progress) override {

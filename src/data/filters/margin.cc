@@ -28,6 +28,8 @@ class Margin final : public Filter {
     }
   }
 
+  FilterPlan plan() const override { return {.pairs = true}; }
+
   void judge(std::span<Record* const> records, std::span<Verdict> verdicts) const override {
     std::vector<std::string_view> queries, documents;
     for (const Record* record : records) {

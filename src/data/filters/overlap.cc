@@ -26,6 +26,7 @@ class Overlap final : public RecordFilter {
       throw_error(ErrorKind::usage, "--overlap", "{} is not a share above 0 and up to 1", share_);
     }
   }
+  FilterPlan plan() const override { return {.pairs = true}; }
   Verdict judge_record(Record& record) const override {
     if (record.label) return {};
     thread_local std::string query, positive;

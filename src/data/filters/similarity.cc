@@ -24,6 +24,8 @@ class Similarity final : public Filter {
     }
   }
 
+  FilterPlan plan() const override { return {.pairs = true}; }
+
   void judge(std::span<Record* const> records, std::span<Verdict> verdicts) const override {
     const Mat<float> queries = encoder_.queries(query_texts(records));
     const Mat<float> positives = encoder_.documents(positive_texts(records));
