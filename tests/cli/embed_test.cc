@@ -144,6 +144,13 @@ TEST(Embed, HostileTextIsEmbeddedAndCounted) {
   }
 }
 
+TEST(Embed, ZeroVectorsAreCounted) {
+  const auto done = run({"embed", "--model", kChineseModel, "--text", "你好", "--text", "😀"});
+  EXPECT_EQ(done.code, 0);
+  EXPECT_NE(done.err.find("1 zero vectors, of texts without a known token"), std::string::npos)
+      << done.err;
+}
+
 TEST(Embed, AHundredMegabyteLineIsABadRow) {
   const TemporaryFolder folder;
   folder.write("long.txt", "first\n" + std::string(100 << 20, 'a') + "\nlast\n");

@@ -216,7 +216,8 @@ void check_flags(const EmbedOptions& options, const store::VectorWriterOptions& 
 struct Totals {
   uint64_t texts = 0, tokens = 0, truncated = 0, chunked = 0, invalid_utf8 = 0;
   uint64_t documents = 0;  // with late chunking, whose texts are chunks
-  std::string first_truncated;
+  uint64_t zero = 0;       // vectors of texts in which the model knows no token
+  std::string first_truncated, first_zero;
 };
 
 void add_report(Totals& totals, const EncodeReport& report, const Block& block) {
@@ -228,6 +229,14 @@ void add_report(Totals& totals, const EncodeReport& report, const Block& block) 
   totals.truncated += report.truncated.size();
   totals.chunked += report.chunked;
   totals.invalid_utf8 += report.invalid_utf8;
+}
+
+void add_zeros(Totals& totals, MatView<const float> vectors, const Block& block) {
+  for (size_t i = 0; i < vectors.rows(); ++i) {
+    const float* row = vectors.row(i);
+    if (std::any_of(row, row + vectors.cols(), [](float x) { return x != 0; })) continue;
+    if (totals.zero++ == 0) totals.first_zero = block.place(i);
+  }
 }
 
 nlohmann::ordered_json facts(const Encoder& encoder, const EncodeOptions& options,
@@ -245,6 +254,7 @@ nlohmann::ordered_json facts(const Encoder& encoder, const EncodeOptions& option
             {"tokens", totals.tokens},
             {"truncated", totals.truncated},
             {"chunked", totals.chunked},
+            {"zero", totals.zero},
             {"invalid_utf8", totals.invalid_utf8},
             {"bad_rows", bad_rows}}}};
 }
@@ -312,6 +322,7 @@ Totals embed_all(const EmbedOptions& options, Encoder& encoder, EncodeOptions en
     } catch (const Error& error) {
       throw with_place(error, [&](size_t i) { return block.place(i); });
     }
+    add_zeros(totals, output->vectors.view(), block);
     check_interrupted();
     encode.progress({"embedding", 0, 0, "texts"});
     if (writing.valid()) writing.get();
@@ -465,6 +476,10 @@ int run(EmbedOptions& options, Context& context) {
     words += fmt::format("; {} truncated (first: {})", thousands(totals.truncated),
                          totals.first_truncated);
   if (totals.chunked > 0) words += fmt::format("; {} read in pieces", thousands(totals.chunked));
+  if (totals.zero > 0) {
+    words += fmt::format("; {} zero vectors, of texts without a known token (first: {})",
+                         thousands(totals.zero), totals.first_zero);
+  }
   if (totals.invalid_utf8 > 0)
     words += fmt::format("; {} with invalid UTF-8", thousands(totals.invalid_utf8));
   if (bad_rows > 0) words += fmt::format("; {} bad rows skipped", thousands(bad_rows));
