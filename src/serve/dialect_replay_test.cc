@@ -42,6 +42,8 @@ std::pair<const Dialect*, const Route*> find_route(const HttpRequest& request) {
 HttpResponse send(const HttpRequest& request, const ordered_json& pair) {
   FakeService service;
   if (pair.contains("labels")) service.labels = pair["labels"].get<std::vector<std::string>>();
+  if (pair.contains("second_labels"))
+    service.second_labels = pair["second_labels"].get<std::vector<std::string>>();
   if (pair.contains("max_client_batch"))
     service.allowed.max_client_batch = pair["max_client_batch"];
   Call call;

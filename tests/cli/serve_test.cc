@@ -9,6 +9,7 @@
 
 #include "serve/test_client.h"
 #include "serve_program.h"
+#include "tiny_bert.h"
 
 namespace akin::cli_test {
 namespace {
@@ -92,6 +93,56 @@ TEST(ServeProgram, LateChunksHaveAllTheirTokens) {
       ASSERT_NEAR(x[d].get<double>(), y[d].get<double>(), 1e-5) << i;
     }
   }
+}
+
+json post(uint16_t port, const std::string& path, const json& body, int status = 200) {
+  TestClient client(port);
+  client.post(path, body.dump());
+  const TestAnswer answer = client.read();
+  EXPECT_EQ(answer.status, status) << path << ' ' << body << ' ' << answer.body;
+  return json::parse(answer.body, nullptr, false);
+}
+
+TEST(ServeProgram, EveryRouteAsksTheModelThatIsNamed) {
+  const TemporaryFolder folder;
+  ServeProgram server({"--model", "words=" + std::string(kModel), "--model",
+                       "bert=" + write_tiny_bert(folder, "bert"), "--model",
+                       "labels=" + write_tiny_classifier(folder, "labels", 3), "--model",
+                       "scores=" + write_tiny_classifier(folder, "scores", 1)});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  const uint16_t port = server.port();
+  const json sentences = {{"source_sentence", "a cat"}, {"sentences", {"a cat sat", "dogs"}}};
+  const std::vector<std::pair<std::string, json>> requests = {
+      {"/embed", {{"inputs", "a cat"}}},
+      {"/embed_all", {{"inputs", "a cat"}}},
+      {"/similarity", {{"inputs", sentences}}},
+      {"/tokenize", {{"inputs", "a cat"}}},
+      {"/decode", {{"ids", {5, 6, 7}}}},
+      {"/rerank", {{"query", "a"}, {"texts", {"a cat", "dogs"}}}},
+      {"/", {{"inputs", "a cat"}}},
+      {"/vertex", {{"instances", {{{"inputs", "a cat"}}}}}},
+      {"/embedding", {{"content", "a cat"}}}};
+  for (const auto& [path, request] : requests) {
+    json named = request;
+    named["model"] = "bert";
+    EXPECT_NE(post(port, path, request), post(port, path, named)) << path;
+    named["model"] = "words";
+    EXPECT_EQ(post(port, path, request), post(port, path, named)) << path;
+    named["model"] = "nope";
+    const std::string refused = post(port, path, named, 404).dump();
+    EXPECT_NE(refused.find("words, bert, labels, scores"), std::string::npos) << refused;
+  }
+  const json labels = post(port, "/predict", {{"inputs", "a cat"}, {"model", "labels"}});
+  EXPECT_EQ(labels.size(), 3U);
+  EXPECT_EQ(post(port, "/", {{"inputs", "a cat"}, {"model", "labels"}}), labels);
+  EXPECT_EQ(post(port, "/vertex",
+                 {{"instances", {{{"inputs", "a cat"}, {"model", "labels"}}, {{"inputs", "dogs"}}}},
+                  {"model", "bert"}}),
+            json({{"predictions",
+                   {labels, post(port, "/embed", {{"inputs", "dogs"}, {"model", "bert"}})}}}));
+  post(port, "/predict", {{"inputs", "a cat"}}, 424);
+  post(port, "/predict", {{"inputs", "a cat"}, {"model", "nope"}}, 404);
+  post(port, "/embed_sparse", {{"inputs", "a cat"}, {"model", "nope"}}, 404);
 }
 
 TEST(ServeProgram, RefusesLimitsOfNothingAndEmptyKeys) {

@@ -100,7 +100,7 @@ void embed_all(Service& service, const HttpRequest& request, const Call& call, R
 
 void embed_sparse(Service& service, const HttpRequest& request, const Call&, Reply) {
   const Body body(request.body);
-  read_embed(service, body.object());
+  service.model(read_embed(service, body.object()).model);
   throw Error(ErrorKind::device, "Model is not an embedding model with SPLADE pooling");
 }
 
@@ -156,7 +156,8 @@ void tokenize(Service& service, const HttpRequest& request, const Call&, Reply r
 
 void decode(Service& service, const HttpRequest& request, const Call&, Reply reply) {
   const Body body(request.body);
-  const JsonElement element = body.object().need("ids");
+  const BodyObject object = body.object();
+  const JsonElement element = object.need("ids");
   const auto items = as_list(element, "ids", "a list of token ids, or of such lists");
   if (items.size() == 0) throw Error(ErrorKind::usage, "`ids` cannot be empty");
   std::vector<std::vector<int32_t>> ids;
@@ -170,7 +171,7 @@ void decode(Service& service, const HttpRequest& request, const Call&, Reply rep
   check_batch(ids.size(), service.limits().max_client_batch, "");
   std::string out = "[";
   for (const std::string& text :
-       service.decode({}, ids, body.object().flag("skip_special_tokens", true))) {
+       service.decode(object.text("model"), ids, object.flag("skip_special_tokens", true))) {
     if (out.size() > 1) out += ',';
     append_json(out, text);
   }
@@ -290,6 +291,13 @@ HttpResponse tei_error(const Error& error, const HttpRequest& request) {
       response.status = 424;
       message = fmt::format("Backend error: {}", error_text(error));
       break;
+    case ErrorKind::not_found:
+      if (error.where() == "model") {  // the original has one and no such field
+        response.status = 404;
+        message = error_text(error);
+        break;
+      }
+      [[fallthrough]];
     default:
       response.status = 422;
       message = error.kind() == ErrorKind::too_long ? too_long_text(error) : error_text(error);
@@ -320,8 +328,10 @@ void tei_embed(Service& service, const HttpRequest& request, const Call& call, R
 
 void tei_similarity(Service& service, const HttpRequest& request, const Call& call, Reply reply) {
   const Body body(request.body);
-  const BodyObject inputs(body.object().need("inputs"), "inputs");
+  const BodyObject object = body.object();
+  const BodyObject inputs(object.need("inputs"), "inputs");
   EmbedRequest embed;
+  embed.model = object.text("model");
   embed.texts.push_back(as_text(inputs.need("source_sentence"), "inputs.source_sentence"));
   for (std::string& text : as_texts(inputs.need("sentences"), "inputs.sentences")) {
     embed.texts.push_back(std::move(text));
@@ -330,7 +340,7 @@ void tei_similarity(Service& service, const HttpRequest& request, const Call& ca
     throw Error(ErrorKind::usage, "`inputs.sentences` cannot be empty");
   }
   check_batch(embed.texts.size() - 1, service.limits().max_client_batch, "");
-  if (const auto parameters = body.object().object("parameters")) {
+  if (const auto parameters = object.object("parameters")) {
     embed.truncate = read_truncate(service, *parameters);
     embed.prompt_name = parameters->text("prompt_name");
   } else {

@@ -78,15 +78,16 @@ HttpResponse print_labels(const PredictResult& result, bool single) {
 
 }  // namespace
 
-bool only_predicts(const Service& service) {
-  const ModelStatus model = service.model({});
-  return !model.labels.empty() && !model.reranker;
+bool only_predicts(const Service& service, std::string_view model) {
+  const ModelStatus status = service.model(model);
+  return !status.labels.empty() && !status.reranker;
 }
 
 void tei_predict(Service& service, const HttpRequest& request, const Call& call, Reply reply) {
   const Body body(request.body);
   const BodyObject object = body.object();
   PredictRequest predict;
+  predict.model = object.text("model");
   Asked asked = read_inputs(service, object.need("inputs"));
   predict.inputs = std::move(asked.inputs);
   predict.truncate = read_truncate(service, object);
