@@ -39,13 +39,7 @@ std::pair<const Dialect*, const Route*> find_route(const HttpRequest& request) {
   return {};
 }
 
-HttpResponse send(const HttpRequest& request, const ordered_json& pair) {
-  FakeService service;
-  if (pair.contains("labels")) service.labels = pair["labels"].get<std::vector<std::string>>();
-  if (pair.contains("second_labels"))
-    service.second_labels = pair["second_labels"].get<std::vector<std::string>>();
-  if (pair.contains("max_client_batch"))
-    service.allowed.max_client_batch = pair["max_client_batch"];
+HttpResponse send(const HttpRequest& request, FakeService& service) {
   Call call;
   call.request_id = "request-1";
   const auto [dialect, route] = find_route(request);
@@ -66,6 +60,16 @@ HttpResponse send(const HttpRequest& request, const ordered_json& pair) {
     out = dialect->error(error, request);
   }
   return out;
+}
+
+HttpResponse send(const HttpRequest& request, const ordered_json& pair) {
+  FakeService service;
+  if (pair.contains("labels")) service.labels = pair["labels"].get<std::vector<std::string>>();
+  if (pair.contains("second_labels"))
+    service.second_labels = pair["second_labels"].get<std::vector<std::string>>();
+  if (pair.contains("max_client_batch"))
+    service.allowed.max_client_batch = pair["max_client_batch"];
+  return send(request, service);
 }
 
 HttpRequest read_request(const ordered_json& json) {
@@ -136,6 +140,51 @@ TEST(DialectReplay, OpenAiLimitsTheTokensOfARequest) {
                           {"type", "max_tokens_per_request"},
                           {"param", nullptr},
                           {"code", "max_tokens_per_request"}}));
+}
+
+TEST(DialectReplay, EveryEmbeddingRouteReadsSideTaskAndPrompt) {
+  const ordered_json sentences = {{"source_sentence", "red"}, {"sentences", {"blue"}}};
+  const std::vector<std::pair<std::string, ordered_json>> routes = {
+      {"/v1/embeddings", {{"input", "red"}}},
+      {"/embeddings", {{"input", "red"}}},
+      {"/embed", {{"inputs", "red"}}},
+      {"/embed_all", {{"inputs", "red"}}},
+      {"/", {{"inputs", "red"}}},
+      {"/similarity", {{"inputs", sentences}}},
+      {"/api/embed", {{"model", "tiny"}, {"input", "red"}}},
+      {"/api/embeddings", {{"model", "tiny"}, {"prompt", "red"}}},
+      {"/embedding", {{"content", "red"}}},
+      {"/v1/embed", {{"texts", {"red"}}}},
+      {"/v2/embed", {{"model", "tiny"}, {"texts", {"red"}}, {"input_type", "document"}}}};
+  for (const auto& [path, plain] : routes) {
+    SCOPED_TRACE(path);
+    FakeService service;
+    const auto ask = [&](const ordered_json& fields, int status = 200) {
+      ordered_json body = plain;
+      body.update(fields);
+      const HttpResponse answer = send({"POST", path, "", {}, body.dump()}, service);
+      EXPECT_TRUE(answer.status == status || (status == 400 && answer.status == 422))
+          << answer.body;
+      return answer.body;
+    };
+    ask({{"input_type", "query"}, {"task", "retrieval.query"}, {"prompt_name", "short"}});
+    EXPECT_EQ(service.last_embed.side, Side::query);
+    EXPECT_EQ(service.last_embed.task, "retrieval.query");
+    EXPECT_EQ(service.last_embed.prompt_name, "short");
+    ask({{"prompt_name", "retrieval.query"}});  // an adapter's name
+    EXPECT_EQ(service.last_embed.task, "retrieval.query");
+    ask({{"prompt_name", "retrieval.query"}, {"task", "text-matching"}});
+    EXPECT_EQ(service.last_embed.task, "");  // a task that is Jina's, but not this model's
+    EXPECT_NE(ask({{"input_type", "bogus"}}, 400).find("input_type: expected one of query"),
+              std::string::npos);
+    EXPECT_NE(ask({{"task", "bogus"}}, 400).find("task: expected one of"), std::string::npos);
+    EXPECT_NE(ask({{"prompt_name", 5}}, 400).find("prompt_name: expected a string"),
+              std::string::npos);
+  }
+  FakeService service;
+  ordered_json body = {{"inputs", sentences}, {"parameters", {{"input_type", "query"}}}};
+  send({"POST", "/similarity", "", {}, body.dump()}, service);
+  EXPECT_EQ(service.last_embed.side, Side::query);
 }
 
 TEST(DialectReplay, NoTwoDialectsShareARoute) {

@@ -246,8 +246,10 @@ EncodeOptions options_for(const EmbedRequest& request, const EncoderInfo& info,
   if (request.side != Side::none) {
     const bool query = request.side == Side::query;
     if (info.tasks.empty()) options.task.clear();  // the side says it, as a prompt
-    if (request.prompt_name.empty() && !request.prompt)
-      options.prompt_name = side_prompt_name(info, query);
+    if (request.prompt_name.empty() && !request.prompt) {
+      options.prompt_name =
+          info.prompts.contains(options.task) ? options.task : side_prompt_name(info, query);
+    }
     if (options.task.empty()) options.task = side_task(info, query);
   }
   resolve_dims(info, options);

@@ -145,6 +145,32 @@ TEST(ServeProgram, EveryRouteAsksTheModelThatIsNamed) {
   post(port, "/embed_sparse", {{"inputs", "a cat"}, {"model", "nope"}}, 404);
 }
 
+// In every API a side gives the same vector, that of its prompt.
+TEST(ServeProgram, SidesInEveryApi) {
+  const TemporaryFolder folder;
+  ServeProgram server({"--model", "bert=" + write_tiny_bert(folder, "bert")});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  const uint16_t port = server.port();
+  const auto vector = [&](const std::string& path, json body, const json& fields) {
+    body.update(fields);
+    body["model"] = "bert";
+    const json answer = post(port, path, body);
+    if (path == "/embed") return answer[0];
+    if (path == "/api/embed") return answer["embeddings"][0];
+    if (path == "/embedding") return answer[0]["embedding"][0];
+    return answer["data"][0]["embedding"];
+  };
+  for (const json& fields :
+       {json{{"input_type", "query"}}, json{{"task", "retrieval.query"}}, json::object()}) {
+    const json expected = vector("/v1/embeddings", {{"input", "a cat"}}, fields);
+    EXPECT_EQ(vector("/embed", {{"inputs", "a cat"}}, fields), expected) << fields;
+    EXPECT_EQ(vector("/api/embed", {{"input", "a cat"}}, fields), expected) << fields;
+    EXPECT_EQ(vector("/embedding", {{"content", "a cat"}}, fields), expected) << fields;
+    EXPECT_EQ(vector("/v1/embeddings", {{"input", "ask a cat"}}, json::object()) == expected,
+              !fields.empty());
+  }
+}
+
 TEST(ServeProgram, RefusesLimitsOfNothingAndEmptyKeys) {
   for (const auto& flags : {std::vector<std::string>{"--api-key", ""},
                             {"--max-queue", "0"},

@@ -53,19 +53,40 @@ Side side_from_word(std::string_view word, std::string_view path) {
               quote(word, 40));
 }
 
-void set_task(const Service& service, std::string_view word, std::string_view path,
+namespace {
+
+bool has_adapter(const Service& service, const EmbedRequest& request, const std::string& task) {
+  const std::vector<std::string> tasks = service.model(request.model).info.tasks;
+  return std::find(tasks.begin(), tasks.end(), task) != tasks.end();
+}
+
+void set_task(const Service& service, const std::string& word, std::string_view path,
               EmbedRequest& request) {
   constexpr std::array<std::string_view, 6> kJina = {"retrieval.query", "retrieval.passage",
                                                      "text-matching",   "classification",
                                                      "separation",      "clustering"};
   if (word == kJina[0]) request.side = Side::query;
   if (word == kJina[1]) request.side = Side::document;
-  const std::vector<std::string> tasks = service.model(request.model).info.tasks;
-  if (std::find(tasks.begin(), tasks.end(), word) != tasks.end()) {
+  if (has_adapter(service, request, word)) {
     request.task = word;
   } else if (std::find(kJina.begin(), kJina.end(), word) == kJina.end()) {
     throw_error(ErrorKind::usage, path, "expected one of {}, got {}",
                 fmt::join(kJina.begin(), kJina.end(), ", "), quote(word, 40));
+  }
+}
+
+}  // namespace
+
+void read_prompting(const Service& service, const BodyObject& body, EmbedRequest& request) {
+  if (body.has("input_type")) {
+    request.side = side_from_word(body.text("input_type"), body.path("input_type"));
+  }
+  request.prompt_name = body.text("prompt_name", request.prompt_name);
+  if (body.has("task")) {
+    set_task(service, body.text("task"), body.path("task"), request);
+  } else if (request.task.empty() && !request.prompt_name.empty() &&
+             has_adapter(service, request, request.prompt_name)) {
+    request.task = request.prompt_name;
   }
 }
 

@@ -56,10 +56,11 @@ std::optional<Truncate> truncate_of(std::optional<bool> flag);
 // Every API's words for which side a text is on. Errors: usage at `path`.
 Side side_from_word(std::string_view word, std::string_view path);
 
-// Jina's tasks ("retrieval.query", ...) and those of the model: sets side and, where the model has
-// such an adapter, task. Errors: usage at `path` naming what is known.
-void set_task(const Service& service, std::string_view word, std::string_view path,
-              EmbedRequest& request);
+// "input_type", "task" (Jina's "retrieval.query", ... and the model's own) and "prompt_name", which
+// every embedding API takes here: side, adapter and prompt of a request whose model is known
+// already. A prompt that bears an adapter's name chooses it, too, where no task is given. Absent
+// fields change nothing. Errors: usage naming the field and what is known; not_found, the model.
+void read_prompting(const Service& service, const BodyObject& body, EmbedRequest& request);
 
 VectorForm form_from_word(std::string_view word);  // AKIN_CHECKs that the word is one of ours
 

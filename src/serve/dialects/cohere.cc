@@ -102,11 +102,10 @@ Embed read_embed(const Service& service, const BodyObject& body, int version) {
   EmbedRequest& request = out.request;
   request.model = version == 2 ? as_text(body.need("model"), "model") : body.text("model");
   if (version == 2) body.need("input_type");
-  const std::string type = body.text("input_type");
-  if (type == "image") {
+  if (body.text("input_type") == "image") {
     throw_error(ErrorKind::unsupported, "input_type", "\"image\"; this server embeds text only");
   }
-  if (!type.empty()) request.side = side_from_word(type, "input_type");
+  read_prompting(service, body, request);
   out.forms = read_forms(body);
   out.by_type = version == 2 || body.has("embedding_types");
   request.dims = body.count("output_dimension", 1, kMaxDims).value_or(0);

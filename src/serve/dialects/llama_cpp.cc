@@ -27,6 +27,7 @@ void embedding(Service& service, const HttpRequest& request, const Call& call, R
   const BodyObject object = body.object();
   EmbedRequest embed;
   embed.model = object.text("model");
+  read_prompting(service, object, embed);
   const std::string_view name = object.has("content") ? "content" : "input";
   Inputs inputs = read_inputs(object.need(name), name);
   check_batch(inputs.size(), service.limits().max_client_batch, name);

@@ -61,6 +61,7 @@ void embed(Service& service, const HttpRequest& request, const Call& call, Reply
   EmbedRequest embed;
   const std::string asked_name = object.text("model", object.text("name"));
   embed.model = read_model(service, object);
+  read_prompting(service, object, embed);
   check_unused(object);
   embed.truncate = object.flag("truncate", true) ? Truncate::right : Truncate::error;
   embed.dims = object.count("dimensions", 1, kMaxDims).value_or(0);
@@ -104,6 +105,7 @@ void embeddings(Service& service, const HttpRequest& request, const Call& call, 
   const BodyObject object = body.object();
   EmbedRequest embed;
   embed.model = read_model(service, object);
+  read_prompting(service, object, embed);
   check_unused(object);
   embed.normalize = false;
   embed.truncate = Truncate::right;

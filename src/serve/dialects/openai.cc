@@ -70,11 +70,7 @@ EmbedRequest read_request(const Service& service, const BodyObject& body) {
   request.normalize = normalize ? *normalize : body.flag("normalize", true);
   request.truncate = truncate_of(body.flag("truncate"));
   request.late_chunking = body.flag("late_chunking", false);
-  request.prompt_name = body.text("prompt_name");
-  if (body.has("input_type")) {
-    request.side = side_from_word(body.text("input_type"), "input_type");
-  }
-  if (body.has("task")) set_task(service, body.text("task"), "task", request);
+  read_prompting(service, body, request);
   read_input(service, body, request);
   if (!request.ids.empty()) {
     request.add_special_tokens = false;

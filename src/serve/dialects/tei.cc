@@ -41,7 +41,7 @@ EmbedRequest read_embed(const Service& service, const BodyObject& body) {
   request.texts = std::move(inputs.texts);
   request.ids = std::move(inputs.ids);
   request.model = body.text("model");  // TEI serves one; here the first, or the one that is named
-  request.prompt_name = body.text("prompt_name");
+  read_prompting(service, body, request);
   request.truncate = read_truncate(service, body);
   return request;
 }
@@ -332,6 +332,7 @@ void tei_similarity(Service& service, const HttpRequest& request, const Call& ca
   const BodyObject inputs(object.need("inputs"), "inputs");
   EmbedRequest embed;
   embed.model = object.text("model");
+  read_prompting(service, object, embed);
   embed.texts.push_back(as_text(inputs.need("source_sentence"), "inputs.source_sentence"));
   for (std::string& text : as_texts(inputs.need("sentences"), "inputs.sentences")) {
     embed.texts.push_back(std::move(text));
@@ -342,7 +343,7 @@ void tei_similarity(Service& service, const HttpRequest& request, const Call& ca
   check_batch(embed.texts.size() - 1, service.limits().max_client_batch, "");
   if (const auto parameters = object.object("parameters")) {
     embed.truncate = read_truncate(service, *parameters);
-    embed.prompt_name = parameters->text("prompt_name");
+    read_prompting(service, *parameters, embed);
   } else {
     embed.truncate = service.limits().auto_truncate ? Truncate::right : Truncate::error;
   }
