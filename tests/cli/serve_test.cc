@@ -145,6 +145,27 @@ TEST(ServeProgram, EveryRouteAsksTheModelThatIsNamed) {
   post(port, "/embed_sparse", {{"inputs", "a cat"}, {"model", "nope"}}, 404);
 }
 
+TEST(ServeProgram, ARerankerCutsDocumentsToSoManyTokens) {
+  const TemporaryFolder folder;
+  ServeProgram server({"--model", "scores=" + write_tiny_classifier(folder, "scores", 1)});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  const auto results = [&](const std::string& path, const json& documents, const json& fields) {
+    json body = {{"model", "scores"}, {"query", "a b"}, {"documents", documents}};
+    body.update(fields);
+    body["return_documents"] = false;
+    return post(server.port(), path, body)["results"];
+  };
+  for (const std::string path : {"/v1/rerank", "/v2/rerank", "/rerank"}) {
+    const json cut = results(path, {"c d e f g", "h i j k", "l m"}, {{"max_tokens_per_doc", 3}});
+    EXPECT_EQ(cut, results(path, {"c d e", "h i j", "l m"}, json::object())) << path;
+    EXPECT_NE(cut, results(path, {"c d e f g", "h i j k", "l m"}, json::object())) << path;
+  }
+  const json tokens = post(server.port(), "/tokenize", {{"inputs", "a b"}});
+  EXPECT_EQ(tokens[0].size(), 4U);
+  EXPECT_EQ(post(server.port(), "/decode", {{"ids", {tokens[0][1]["id"], tokens[0][2]["id"]}}}),
+            json({"a b"}));
+}
+
 // In every API a side gives the same vector, that of its prompt.
 TEST(ServeProgram, SidesInEveryApi) {
   const TemporaryFolder folder;
