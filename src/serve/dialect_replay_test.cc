@@ -192,6 +192,37 @@ TEST(DialectReplay, EveryEmbeddingRouteReadsSideTaskAndPrompt) {
   EXPECT_EQ(service.last_embed.side, Side::query);
 }
 
+TEST(DialectReplay, ABatchThatIsTooLargeIsToldTheFlag) {
+  FakeService service;
+  service.allowed.max_client_batch = 3;
+  const auto ask = [&](const std::string& path, const std::string& field, size_t inputs,
+                       ordered_json body) {
+    body[field] = std::vector<std::string>(inputs, "a");
+    return send({"POST", path, "", {}, body.dump()}, service);
+  };
+  const std::string refusal = "batch size 4 > maximum allowed batch size 3 (--max-client-batch)";
+  for (const std::string path : {"/embed", "/embed_all", "/tokenize", "/"})
+    EXPECT_NE(ask(path, "inputs", 4, {}).body.find(refusal), std::string::npos) << path;
+  EXPECT_NE(ask("/rerank", "texts", 4, {{"query", "a"}}).body.find(refusal), std::string::npos);
+  EXPECT_NE(ask("/embedding", "content", 4, {}).body.find(refusal), std::string::npos);
+  const auto openai = [&](size_t inputs) {
+    return ask("/v1/embeddings", "input", inputs, {}).body;
+  };
+  EXPECT_NE(openai(4).find("a list of 4; at most 3 inputs fit in a request (--max-client-batch)"),
+            std::string::npos);
+  service.allowed.max_client_batch = 100'000;  // OpenAI's own number, which no flag changes
+  EXPECT_NE(openai(2049).find("at most 2048 inputs fit in a request\""), std::string::npos);
+  service.allowed.max_client_batch = 3;
+  const auto ollama = [&](size_t inputs) {
+    return ask("/api/embed", "input", inputs, {{"model", "tiny"}});
+  };
+  EXPECT_EQ(ollama(10'000).status, 200);
+  EXPECT_NE(ollama(10'001).body.find("batch size 10001 > maximum allowed batch size 10000 (--max"),
+            std::string::npos);
+  service.allowed.max_client_batch = 20'000;
+  EXPECT_EQ(ollama(10'001).status, 200);
+}
+
 TEST(DialectReplay, NoTwoDialectsShareARoute) {
   std::vector<std::string> routes;
   for (const Dialect* dialect : dialects()) {

@@ -131,10 +131,28 @@ std::vector<size_t> rank(std::span<const float> scores, std::optional<size_t> to
   return order;
 }
 
+namespace {
+
+constexpr std::string_view kClientBatch = " (--max-client-batch)";
+
+}  // namespace
+
+std::string_view batch_limit_name(size_t limit, size_t own) {
+  return limit < own ? kClientBatch : std::string_view();
+}
+
 void check_batch(size_t inputs, size_t limit, std::string_view path) {
   if (limit == 0 || inputs <= limit) return;
   throw_error(ErrorKind::usage, path, "batch size {} > maximum allowed batch size {}", inputs,
               limit);
+}
+
+void check_client_batch(const Service& service, size_t inputs, std::string_view path,
+                        size_t at_least) {
+  const size_t limit = std::max(service.limits().max_client_batch, at_least);
+  if (inputs <= limit) return;
+  throw_error(ErrorKind::usage, path, "batch size {} > maximum allowed batch size {}{}", inputs,
+              limit, kClientBatch);
 }
 
 void append_key(std::string& out, std::string_view name) {

@@ -74,6 +74,12 @@ std::vector<size_t> rank(std::span<const float> scores, std::optional<size_t> to
 
 // "count > limit" as TEI says it. Errors: usage.
 void check_batch(size_t inputs, size_t limit, std::string_view path);
+// The same for --max-client-batch, which the refusal names; of APIs that have no number themselves:
+// it, but never under `at_least`.
+void check_client_batch(const Service& service, size_t inputs, std::string_view path,
+                        size_t at_least = 0);
+// " (--max-client-batch)" where the flag and not the API's own number set `limit`, else nothing.
+std::string_view batch_limit_name(size_t limit, size_t own);
 
 // {"object": ..., } pieces: `,"name":` with the comma left out after an opening brace.
 void append_key(std::string& out, std::string_view name);

@@ -57,7 +57,7 @@ std::vector<std::string> read_contents(JsonElement element) {
   return texts;
 }
 
-std::vector<std::string> read_texts(const BodyObject& body, size_t most) {
+std::vector<std::string> read_texts(const Service& service, const BodyObject& body) {
   if (body.has("images")) {
     throw_error(ErrorKind::unsupported, "images", "this server embeds text only");
   }
@@ -65,9 +65,10 @@ std::vector<std::string> read_texts(const BodyObject& body, size_t most) {
                                                       : as_texts(body.need("texts"), "texts");
   const std::string_view name = body.has("inputs") ? "inputs" : "texts";
   if (texts.empty()) throw_error(ErrorKind::usage, name, "`{}` cannot be empty", name);
+  const size_t most = std::min(kMaxTexts, service.limits().max_client_batch);
   if (texts.size() > most) {
-    throw_error(ErrorKind::usage, name, "a list of {}; at most {} fit in a request", texts.size(),
-                most);
+    throw_error(ErrorKind::usage, name, "a list of {}; at most {} fit in a request{}", texts.size(),
+                most, batch_limit_name(most, kMaxTexts));
   }
   for (size_t i = 0; i < texts.size(); ++i) {
     if (texts[i].empty()) throw_error(ErrorKind::usage, name, "`{}[{}]` cannot be empty", name, i);
@@ -113,7 +114,7 @@ Embed read_embed(const Service& service, const BodyObject& body, int version) {
   request.truncate = truncate == "NONE"    ? Truncate::error
                      : truncate == "START" ? Truncate::left
                                            : Truncate::right;
-  request.texts = read_texts(body, std::min(kMaxTexts, service.limits().max_client_batch));
+  request.texts = read_texts(service, body);
   out.texts = request.texts;
   if (const auto limit = body.count("max_tokens", 1, size_t{1} << 31)) {
     out.cut = cut_texts(service, request.model, *limit, *request.truncate, request.texts);

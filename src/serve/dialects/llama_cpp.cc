@@ -30,7 +30,7 @@ void embedding(Service& service, const HttpRequest& request, const Call& call, R
   read_prompting(service, object, embed);
   const std::string_view name = object.has("content") ? "content" : "input";
   Inputs inputs = read_inputs(object.need(name), name);
-  check_batch(inputs.size(), service.limits().max_client_batch, name);
+  check_client_batch(service, inputs.size(), name);
   embed.texts = std::move(inputs.texts);
   embed.ids = std::move(inputs.ids);
   if (const auto norm = object.find("embd_normalize")) {

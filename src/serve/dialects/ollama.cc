@@ -15,6 +15,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr size_t kMaxDims = 65536;
+constexpr size_t kInputs = 10'000;  // the original has no limit of them
 constexpr std::string_view kLatest = ":latest";
 
 HttpResponse json(const ordered_json& value) {
@@ -73,7 +74,7 @@ void embed(Service& service, const HttpRequest& request, const Call& call, Reply
       embed.texts = as_texts(*input, "input");
     }
   }
-  check_batch(embed.texts.size(), service.limits().max_client_batch, "input");
+  check_client_batch(service, embed.texts.size(), "input", kInputs);
   if (embed.texts.empty()) {
     service.model(embed.model);
     return reply(json({{"model", asked_name}, {"embeddings", ordered_json::array()}}));

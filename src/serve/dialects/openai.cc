@@ -23,8 +23,8 @@ void read_input(const Service& service, const BodyObject& body, EmbedRequest& re
   Inputs inputs = read_inputs(body.need("input"), "input", true);
   const size_t most = std::min(kMaxInputs, service.limits().max_client_batch);
   if (inputs.size() > most) {
-    throw_error(ErrorKind::usage, "input", "a list of {}; at most {} inputs fit in a request",
-                inputs.size(), most);
+    throw_error(ErrorKind::usage, "input", "a list of {}; at most {} inputs fit in a request{}",
+                inputs.size(), most, batch_limit_name(most, kMaxInputs));
   }
   request.max_tokens = kMaxTokens;
   request.texts = std::move(inputs.texts);

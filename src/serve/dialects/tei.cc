@@ -31,7 +31,7 @@ Inputs read_batch(const Service& service, const BodyObject& body) {
   const JsonElement element = body.need("inputs");
   if (element.is_array() && as_list(element, "inputs", "").size() == 0) nothing();
   Inputs inputs = read_inputs(element, "inputs");
-  check_batch(inputs.size(), service.limits().max_client_batch, "");
+  check_client_batch(service, inputs.size(), "");
   return inputs;
 }
 
@@ -135,7 +135,7 @@ void tokenize(Service& service, const HttpRequest& request, const Call&, Reply r
     texts = as_texts(element, "inputs");
   }
   if (texts.empty()) nothing();
-  check_batch(texts.size(), service.limits().max_client_batch, "");
+  check_client_batch(service, texts.size(), "");
   const auto tokens =
       service.tokenize(object.text("model"), texts, object.flag("add_special_tokens", true),
                        object.text("prompt_name"));
@@ -168,7 +168,7 @@ void decode(Service& service, const HttpRequest& request, const Call&, Reply rep
   } else {
     ids.push_back(as_ids(element, "ids"));
   }
-  check_batch(ids.size(), service.limits().max_client_batch, "");
+  check_client_batch(service, ids.size(), "");
   std::string out = "[";
   for (const std::string& text :
        service.decode(object.text("model"), ids, object.flag("skip_special_tokens", true))) {
@@ -340,7 +340,7 @@ void tei_similarity(Service& service, const HttpRequest& request, const Call& ca
   if (embed.texts.size() == 1) {
     throw Error(ErrorKind::usage, "`inputs.sentences` cannot be empty");
   }
-  check_batch(embed.texts.size() - 1, service.limits().max_client_batch, "");
+  check_client_batch(service, embed.texts.size() - 1, "");
   if (const auto parameters = object.object("parameters")) {
     embed.truncate = read_truncate(service, *parameters);
     read_prompting(service, *parameters, embed);
@@ -361,7 +361,7 @@ void tei_rerank(Service& service, const HttpRequest& request, const Call& call, 
   rerank.query = as_text(object.need("query"), "query");
   rerank.documents = as_texts(object.need("texts"), "texts");
   if (rerank.documents.empty()) throw Error(ErrorKind::usage, "`texts` cannot be empty");
-  check_batch(rerank.documents.size(), service.limits().max_client_batch, "");
+  check_client_batch(service, rerank.documents.size(), "");
   rerank.model = object.text("model");
   rerank.truncate = read_truncate(service, object);
   rerank.raw_scores = object.flag("raw_scores", false);

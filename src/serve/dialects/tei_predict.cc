@@ -37,7 +37,7 @@ Asked read_inputs(const Service& service, const JsonElement& element) {
     if (asked.single) {
       asked.inputs.push_back(as_input(element, "inputs"));
     } else {
-      check_batch(items.size(), service.limits().max_client_batch, "");
+      check_client_batch(service, items.size(), "");
       for (const JsonElement item : items) {
         asked.inputs.push_back(as_input(item, fmt::format("inputs[{}]", asked.inputs.size())));
       }
