@@ -166,6 +166,27 @@ TEST(ServeProgram, ARerankerCutsDocumentsToSoManyTokens) {
             json({"a b"}));
 }
 
+TEST(ServeProgram, TokensShowTheirPartOfTheText) {
+  const TemporaryFolder folder;
+  ServeProgram server({"--model", "words=" + std::string(kModel), "--model",
+                       "bert=" + write_tiny_bert(folder, "bert"), "--max-body-mb", "3"});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  const auto texts = [&](json body) {
+    json out = json::array();
+    const json answer = post(server.port(), "/tokenize", body);
+    for (const json& token : answer[0]) out.push_back(token["text"]);
+    return out;
+  };
+  EXPECT_EQ(texts({{"model", "bert"}, {"inputs", "aB"}}), json({"[CLS]", "a", "B", "[SEP]"}));
+  EXPECT_EQ(texts({{"model", "bert"}, {"inputs", "B"}, {"prompt_name", "query"}}),
+            json({"[CLS]", "a", "s", "k", "B", "[SEP]"}));
+  std::string whole;
+  const json words = texts({{"model", "words"}, {"inputs", "good morning, world"}});
+  for (const json& text : words) whole += text.get<std::string>();
+  whole.erase(std::remove(whole.begin(), whole.end(), ' '), whole.end());
+  EXPECT_EQ(whole, "goodmorning,world") << words;
+}
+
 // In every API a side gives the same vector, that of its prompt.
 TEST(ServeProgram, SidesInEveryApi) {
   const TemporaryFolder folder;

@@ -104,7 +104,20 @@ void embed_sparse(Service& service, const HttpRequest& request, const Call&, Rep
   throw Error(ErrorKind::device, "Model is not an embedding model with SPLADE pooling");
 }
 
-std::string piece_json(const Token& token, std::string_view text, size_t& byte, size_t& character) {
+// The bytes that a token stands for, as whole characters: tokens of bytes may share one.
+std::string_view text_slice(std::string_view text, size_t begin, size_t end) {
+  const auto inside = [&](size_t at) {
+    return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0U) == 0x80;
+  };
+  while (begin > 0 && inside(begin)) --begin;
+  while (inside(end)) ++end;
+  return text.substr(begin, end - begin);
+}
+
+// `text`: the prompt and what stands behind it. A special token shows its name in the vocabulary,
+// any other one its part of the text.
+std::string piece_json(const Token& token, std::string_view text, bool prompted, size_t& byte,
+                       size_t& character) {
   // Offsets are of characters; tokens come in order of the text, so counting goes on where it was.
   const auto characters = [&](uint32_t to) {
     if (to < byte) byte = character = 0;
@@ -113,9 +126,10 @@ std::string piece_json(const Token& token, std::string_view text, size_t& byte, 
     return character;
   };
   std::string out = fmt::format(R"({{"id":{},"text":)", token.id);
-  append_json(out, token.text);
+  const bool placed = !token.special && token.end <= text.size() && token.begin <= token.end;
+  append_json(out, placed ? text_slice(text, token.begin, token.end) : token.text);
   out += fmt::format(R"(,"special":{})", token.special);
-  if (token.special || token.end > text.size()) {
+  if (!placed || prompted) {
     out += R"(,"start":null,"stop":null})";
   } else {
     const size_t start = characters(token.begin);
@@ -140,14 +154,20 @@ void tokenize(Service& service, const HttpRequest& request, const Call&, Reply r
       service.tokenize(object.text("model"), texts, object.flag("add_special_tokens", true),
                        object.text("prompt_name"));
   const bool prompted = object.has("prompt_name");
+  std::string prompt;  // known, as the tokens were made with it
+  if (prompted) {
+    const auto prompts = service.model(object.text("model")).info.prompts;
+    if (const auto it = prompts.find(object.text("prompt_name")); it != prompts.end())
+      prompt = it->second;
+  }
   std::string out = "[";
   for (size_t i = 0; i < tokens.size(); ++i) {
     out += i > 0 ? ",[" : "[";
     size_t byte = 0, character = 0;
-    const std::string_view text = prompted ? std::string_view() : std::string_view(texts[i]);
+    const std::string text = prompt + texts[i];
     for (size_t t = 0; t < tokens[i].size(); ++t) {
       if (t > 0) out += ',';
-      out += piece_json(tokens[i][t], text, byte, character);
+      out += piece_json(tokens[i][t], text, prompted, byte, character);
     }
     out += ']';
   }
