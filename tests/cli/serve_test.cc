@@ -185,6 +185,10 @@ TEST(ServeProgram, TokensShowTheirPartOfTheText) {
   for (const json& text : words) whole += text.get<std::string>();
   whole.erase(std::remove(whole.begin(), whole.end(), ' '), whole.end());
   EXPECT_EQ(whole, "goodmorning,world") << words;
+  // A model without a limit says none that a client would take for zero.
+  EXPECT_EQ(get(server.port(), "/info")["max_input_length"], 3 << 20);
+  const json shown = post(server.port(), "/api/show", {{"model", "words"}})["model_info"];
+  EXPECT_EQ(shown[shown["general.architecture"].get<std::string>() + ".context_length"], 3 << 20);
 }
 
 // In every API a side gives the same vector, that of its prompt.

@@ -155,6 +155,13 @@ void check_client_batch(const Service& service, size_t inputs, std::string_view 
               limit, kClientBatch);
 }
 
+size_t most_tokens(const Service& service, const EncoderInfo& info) {
+  if (info.max_tokens > 0) return info.max_tokens;
+  constexpr size_t kMost = std::numeric_limits<int32_t>::max();
+  const size_t bytes = service.limits().max_body_bytes;
+  return bytes > 0 ? std::min(bytes, kMost) : kMost;
+}
+
 void append_key(std::string& out, std::string_view name) {
   if (!out.ends_with('{')) out += ',';
   append_json(out, name);

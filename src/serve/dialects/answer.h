@@ -81,6 +81,9 @@ void check_client_batch(const Service& service, size_t inputs, std::string_view 
 // " (--max-client-batch)" where the flag and not the API's own number set `limit`, else nothing.
 std::string_view batch_limit_name(size_t limit, size_t own);
 
+// The model's limit for APIs that have no word for none: then as many as a request has bytes.
+size_t most_tokens(const Service& service, const EncoderInfo& info);
+
 // {"object": ..., } pieces: `,"name":` with the comma left out after an opening brace.
 void append_key(std::string& out, std::string_view name);
 

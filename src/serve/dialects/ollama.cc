@@ -181,7 +181,7 @@ void show(Service& service, const HttpRequest& request, const Call&, Reply reply
   const std::string& family = model.info.family;
   const ordered_json info{{"general.architecture", family},
                           {"general.parameter_count", model.info.parameters},
-                          {family + ".context_length", model.info.max_tokens},
+                          {family + ".context_length", most_tokens(service, model.info)},
                           {family + ".embedding_length", model.info.dim},
                           {family + ".pooling", model.info.pooling}};
   reply(json({{"modelfile", ""},

@@ -224,7 +224,7 @@ void info(Service& service, const HttpRequest&, const Call&, Reply reply) {
       {"served_model_name", model.name},
       {"model_type", std::move(type)},
       {"max_concurrent_requests", limits.max_queue},
-      {"max_input_length", model.info.max_tokens},
+      {"max_input_length", most_tokens(service, model.info)},
       {"max_batch_tokens", limits.max_batch_tokens},
       {"max_batch_requests", nullptr},
       {"max_client_batch_size", limits.max_client_batch},
