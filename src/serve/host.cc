@@ -345,7 +345,7 @@ std::vector<std::vector<Token>> Host::tokenize(std::string_view model,
   EncodeOptions options;
   options.prompt_name = prompt_name;
   const std::string prompt =
-      prompt_name.empty() ? std::string() : resolve_prompt(chosen->loaded.info, options);
+      prompt_name.empty() ? std::string() : known_prompt(chosen->loaded.info, options);
   std::vector<std::vector<Token>> out;
   out.reserve(texts.size());
   for (const auto& text : texts)

@@ -230,7 +230,22 @@ void check(const EmbedPlan& plan) {
   }
 }
 
+// A name that the model does not know is a wrong value of that field, not a path that is not there.
+template <typename Resolve>
+auto check_name(std::string_view field, const Resolve& resolve) {
+  try {
+    return resolve();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::not_found) throw;
+    throw_error(ErrorKind::usage, field, "{}", error.message());
+  }
+}
+
 }  // namespace
+
+std::string known_prompt(const EncoderInfo& info, const EncodeOptions& options) {
+  return check_name("prompt_name", [&] { return resolve_prompt(info, options); });
+}
 
 EncodeOptions options_for(const EmbedRequest& request, const EncoderInfo& info,
                           const HostOptions& host) {
@@ -253,8 +268,8 @@ EncodeOptions options_for(const EmbedRequest& request, const EncoderInfo& info,
     if (options.task.empty()) options.task = side_task(info, query);
   }
   resolve_dims(info, options);
-  resolve_prompt(info, options);
-  resolve_task(info, options.task);
+  known_prompt(info, options);
+  check_name("task", [&] { return resolve_task(info, options.task); });
   return options;
 }
 

@@ -217,6 +217,27 @@ TEST(ServeProgram, SidesInEveryApi) {
   }
 }
 
+TEST(ServeProgram, AnUnknownPromptIsAWrongValue) {
+  const TemporaryFolder folder;
+  ServeProgram server({"--model", "bert=" + write_tiny_bert(folder, "bert")});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  const json fields = {{"model", "bert"}, {"prompt_name", "nope"}};
+  const auto ask = [&](const std::string& path, json body, int status) {
+    body.update(fields);
+    return post(server.port(), path, body, status);
+  };
+  const json openai = ask("/v1/embeddings", {{"input", "a"}}, 400)["error"];
+  EXPECT_EQ(openai["param"], "prompt_name");
+  EXPECT_EQ(openai["type"], "invalid_request_error");
+  EXPECT_NE(openai["message"].get<std::string>().find("it has: document, query"), std::string::npos)
+      << openai;
+  ask("/embed", {{"inputs", "a"}}, 422);
+  ask("/tokenize", {{"inputs", "a"}}, 422);
+  ask("/api/embed", {{"input", "a"}}, 400);
+  ask("/embedding", {{"content", "a"}}, 400);
+  ask("/v1/embed", {{"texts", {"a"}}}, 400);
+}
+
 TEST(ServeProgram, RefusesLimitsOfNothingAndEmptyKeys) {
   for (const auto& flags : {std::vector<std::string>{"--api-key", ""},
                             {"--max-queue", "0"},

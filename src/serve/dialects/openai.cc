@@ -122,9 +122,7 @@ HttpResponse error(const Error& error, const HttpRequest&) {
   std::string_view code;
   if (error.kind() == ErrorKind::too_long) code = "context_length_exceeded";
   if (error.kind() == ErrorKind::overloaded) code = "rate_limit_exceeded";
-  if (error.kind() == ErrorKind::not_found && error.where().find("prompt") == std::string::npos) {
-    code = "model_not_found";
-  }
+  if (error.kind() == ErrorKind::not_found) code = "model_not_found";
   std::string_view type =
       error.kind() == ErrorKind::not_found ? "invalid_request_error" : info.openai_type;
   const bool all_of_it = error.where() == "request";  // no one field is wrong
