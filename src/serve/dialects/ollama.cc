@@ -4,7 +4,9 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "serve/dialects/answer.h"
@@ -49,8 +51,31 @@ std::string read_model(const Service& service, const BodyObject& body) {
   return served_name(service, name);
 }
 
+// As Go reads them: "5m", "-1s", "1h30m", "1.5h", "0".
+bool is_duration(std::string_view text) {
+  constexpr std::string_view kUnits[] = {"ns", "us", "\xC2\xB5s", "\xCE\xBCs", "ms", "s", "m", "h"};
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  if (text.empty() || text == "0") return text == "0";
+  while (!text.empty()) {
+    const size_t number = std::min(text.find_first_not_of("0123456789."), text.size());
+    const std::string_view digits = text.substr(0, number);
+    if (digits.find_first_not_of('.') == std::string_view::npos ||
+        digits.find('.') != digits.rfind('.')) {
+      return false;
+    }
+    text.remove_prefix(number);
+    const std::string_view unit =
+        text.substr(0, std::min(text.find_first_of("0123456789."), text.size()));
+    if (std::find(std::begin(kUnits), std::end(kUnits), unit) == std::end(kUnits)) return false;
+    text.remove_prefix(unit.size());
+  }
+  return true;
+}
+
 void check_unused(const BodyObject& body) {
-  if (const auto keep = body.find("keep_alive"); keep && !keep->is_string() && !keep->is_number()) {
+  if (const auto keep = body.find("keep_alive");
+      keep && !keep->is_number() &&
+      !(keep->is_string() && is_duration(keep->get_string().value_unsafe()))) {
     wrong_type("keep_alive", *keep, "a duration such as \"5m\", or seconds");
   }
   body.object("options");
