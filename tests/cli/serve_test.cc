@@ -238,6 +238,34 @@ TEST(ServeProgram, AnUnknownPromptIsAWrongValue) {
   ask("/v1/embed", {{"texts", {"a"}}}, 400);
 }
 
+TEST(ServeProgram, ARefusedLongTextIsToldWhatHelps) {
+  const TemporaryFolder folder;
+  ServeProgram server({"--model", "bert=" + write_tiny_bert(folder, "bert"), "--model",
+                       "scores=" + write_tiny_classifier(folder, "scores", 1),
+                       "--no-auto-truncate"});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  std::string text;
+  for (int i = 0; i < 50; ++i) text += "a ";
+  const auto ask = [&](const std::string& path, json body, int status) {
+    if (!body.contains("model")) body["model"] = "bert";
+    return post(server.port(), path, body, status).dump();
+  };
+  const std::string send = R"(send \"truncate\": true to have it cut)";
+  const std::string flag = send + ", which a server with --auto-truncate does unasked";
+  const auto has = [](const std::string& answer, const std::string& part) {
+    EXPECT_NE(answer.find(part), std::string::npos) << answer;
+  };
+  has(ask("/v1/embeddings", {{"input", text}}, 400), "52 tokens, model limit 32; " + flag);
+  has(ask("/embed", {{"inputs", text}}, 422), "must have less than 32 tokens. Given: 52; " + flag);
+  has(ask("/embedding", {{"content", text}}, 400), flag);
+  ask("/embedding", {{"content", text}, {"truncate", true}}, 200);
+  has(ask("/api/embed", {{"input", text}, {"truncate", false}}, 400), send);
+  has(ask("/v2/embed", {{"texts", {text}}, {"input_type", "document"}, {"truncate", "NONE"}}, 422),
+      R"(send \"truncate\": \"END\" to have it cut)");
+  const json pair = {{"model", "scores"}, {"query", "a"}, {"documents", {"a", text}}};
+  has(ask("/v1/rerank", pair, 422), "input 1: 54 tokens with the query, model limit 32; " + flag);
+}
+
 TEST(ServeProgram, RefusesLimitsOfNothingAndEmptyKeys) {
   for (const auto& flags : {std::vector<std::string>{"--api-key", ""},
                             {"--max-queue", "0"},

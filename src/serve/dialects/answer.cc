@@ -15,11 +15,13 @@ HttpRequest request_head(const HttpRequest& request) {
   return {request.method, request.path, request.query, request.headers, {}};
 }
 
-std::string error_text(const Error& error) {
+std::string error_text(const Error& error, std::string_view too_long) {
   if (error.message().starts_with('`')) return error.message();
   std::string text = error.what();
-  if (error.kind() == ErrorKind::too_long) text.resize(std::min(text.find(';'), text.size()));
-  return text;
+  if (error.kind() != ErrorKind::too_long) return text;
+  text.resize(std::min(text.find(';'), text.size()));
+  const bool over_limit = text.find("model limit") != std::string::npos;
+  return over_limit ? fmt::format("{}; {}", text, too_long) : text;
 }
 
 HttpResponse json_response(std::string body, const Usage& usage) {

@@ -43,8 +43,11 @@ std::function<void(Outcome<T>)> answer(const HttpRequest& request, ErrorPrinter 
 }
 
 // An error in words for a client: its place in front unless the message names it itself, and
-// without advice that is for the command line.
-std::string error_text(const Error& error);
+// without advice that is for the command line. `too_long`: what to do about an input over the
+// model's limit.
+constexpr std::string_view kCutAdvice =
+    R"(send "truncate": true to have it cut, which a server with --auto-truncate does unasked)";
+std::string error_text(const Error& error, std::string_view too_long = kCutAdvice);
 
 // 200 with a JSON body; x-compute-tokens, which the server's log reads, too; and
 // x-akin-truncated-inputs when something was cut.

@@ -24,11 +24,13 @@ struct Embed {
   int version = 2;
 };
 
-HttpResponse error(const Error& error, const HttpRequest&) {
+HttpResponse error(const Error& error, const HttpRequest& request) {
   HttpResponse response;
   response.status = error_kind_info(error.kind()).http_status;
   response.body = R"({"message":)";
-  append_json(response.body, error_text(error));
+  append_json(response.body, request.path.ends_with("embed")
+                                 ? error_text(error, R"(send "truncate": "END" to have it cut)")
+                                 : error_text(error));
   response.body += '}';
   return response;
 }

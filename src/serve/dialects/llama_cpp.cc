@@ -28,6 +28,7 @@ void embedding(Service& service, const HttpRequest& request, const Call& call, R
   EmbedRequest embed;
   embed.model = object.text("model");
   read_prompting(service, object, embed);
+  embed.truncate = truncate_of(object.flag("truncate"));
   const std::string_view name = object.has("content") ? "content" : "input";
   Inputs inputs = read_inputs(object.need(name), name);
   check_client_batch(service, inputs.size(), name);

@@ -30,7 +30,7 @@ HttpResponse error(const Error& error, const HttpRequest&) {
   response.status = status == 422 ? 400 : status;
   response.body = R"({"error":)";
   append_json(response.body, (error.kind() == ErrorKind::not_found ? "model not found: " : "") +
-                                 error_text(error));
+                                 error_text(error, R"(send "truncate": true to have it cut)"));
   response.body += '}';
   return response;
 }

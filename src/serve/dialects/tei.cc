@@ -258,8 +258,8 @@ std::string too_long_text(const Error& error) {
   const auto number = [&](size_t begin) {
     return message.substr(begin, message.find_first_not_of("0123456789", begin) - begin);
   };
-  return fmt::format("`inputs` must have less than {} tokens. Given: {}",
-                     number(limit + kLimit.size()), number(0));
+  return fmt::format("`inputs` must have less than {} tokens. Given: {}; {}",
+                     number(limit + kLimit.size()), number(0), kCutAdvice);
 }
 
 }  // namespace
