@@ -197,6 +197,9 @@ index::Document read_document(JsonElement item, const std::string& path) {
   if (document.id.empty()) {
     throw_error(ErrorKind::usage, object.path("id"), "`id` cannot be empty");
   }
+  if (document.text.empty()) {  // akin index leaves such rows out; here all or nothing is added
+    throw_error(ErrorKind::usage, object.path("text"), "`{}` cannot be empty", object.path("text"));
+  }
   if (const auto metadata = object.find("metadata")) {
     if (!metadata->is_object()) wrong_type(object.path("metadata"), *metadata, "an object");
     document.metadata = simdjson::minify(*metadata);
