@@ -93,6 +93,7 @@ void EmbedWork::tokenize_piece() {
     texts[b] = {next + b, batch.text(b), batch.prompt_tokens[b],
                 batch.adapters.empty() ? -1 : batch.adapters[b]};
     metrics->input_length(batch.text(b).size());
+    if (batch.text(b).empty()) ++result.usage.empty_inputs;
   }
   tokenization += Clock::now() - start;
   next = end;

@@ -266,6 +266,27 @@ TEST(ServeProgram, ARefusedLongTextIsToldWhatHelps) {
   has(ask("/v1/rerank", pair, 422), "input 1: 54 tokens with the query, model limit 32; " + flag);
 }
 
+TEST(ServeProgram, InputsWithoutATokenAreCounted) {
+  ServeProgram server({"--model", "words=" + std::string(kModel)});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  const json blank = {"   ", "hello", "\u200b"};
+  const json openai = post(server.port(), "/v1/embeddings", {{"input", blank}});
+  EXPECT_EQ(openai["usage"]["empty_inputs"], 2) << openai["usage"];
+  EXPECT_FALSE(post(server.port(), "/v1/embeddings", {{"input", "hello"}})["usage"].contains(
+      "empty_inputs"));
+  const json cohere = post(server.port(), "/v1/embed", {{"texts", blank}});
+  EXPECT_EQ(cohere["meta"]["warnings"], json({"2 inputs have no token and zero vectors"}));
+  TestClient client(server.port());
+  client.post("/embed", json{{"inputs", blank}}.dump());
+  EXPECT_TRUE(client.read().has("x-akin-empty-inputs: 2"));
+  const std::string counts = [&] {
+    TestClient reader(server.port());
+    reader.get("/metrics");
+    return reader.read().body;
+  }();
+  EXPECT_NE(counts.find("\nakin_empty_inputs_total 6\n"), std::string::npos) << counts;
+}
+
 TEST(ServeProgram, RefusesLimitsOfNothingAndEmptyKeys) {
   for (const auto& flags : {std::vector<std::string>{"--api-key", ""},
                             {"--max-queue", "0"},

@@ -172,8 +172,8 @@ HttpResponse print_search(const IndexSearchResult& result, bool single, bool wit
     out += ']';
   }
   if (!single) out += ']';
-  out += fmt::format(R"(,"usage":{{"total_tokens":{},"truncated_inputs":{}}}}})",
-                     result.usage.tokens, result.usage.truncated_inputs);
+  out += fmt::format(R"(,"usage":{{"total_tokens":{},"truncated_inputs":{},"empty_inputs":{}}}}})",
+                     result.usage.tokens, result.usage.truncated_inputs, result.usage.empty_inputs);
   return json_response(std::move(out), result.usage);
 }
 
@@ -232,7 +232,8 @@ void add_documents(Service& service, const HttpRequest& request, const Call& cal
                                       {"added", result.added},
                                       {"usage",
                                        {{"total_tokens", result.usage.tokens},
-                                        {"truncated_inputs", result.usage.truncated_inputs}}}});
+                                        {"truncated_inputs", result.usage.truncated_inputs},
+                                        {"empty_inputs", result.usage.empty_inputs}}}});
         response.headers = json_response({}, result.usage).headers;
         return response;
       }));

@@ -34,6 +34,9 @@ HttpResponse json_response(std::string body, const Usage& usage) {
     response.headers.emplace_back("x-akin-truncated-inputs",
                                   std::to_string(usage.truncated_inputs));
   }
+  if (usage.empty_inputs > 0) {
+    response.headers.emplace_back("x-akin-empty-inputs", std::to_string(usage.empty_inputs));
+  }
   return response;
 }
 

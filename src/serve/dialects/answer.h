@@ -50,7 +50,7 @@ constexpr std::string_view kCutAdvice =
 std::string error_text(const Error& error, std::string_view too_long = kCutAdvice);
 
 // 200 with a JSON body; x-compute-tokens, which the server's log reads, too; and
-// x-akin-truncated-inputs when something was cut.
+// x-akin-truncated-inputs when something was cut, x-akin-empty-inputs when something had no token.
 HttpResponse json_response(std::string body, const Usage& usage = {});
 
 // true: cut at the end; false: refuse; absent: as the server says.

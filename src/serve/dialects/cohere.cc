@@ -135,8 +135,16 @@ void append_rows(std::string& out, const Mat<float>& vectors, VectorForm form) {
 
 // Of "meta".
 void append_warnings(std::string& out, const Usage& usage) {
-  if (usage.truncated_inputs == 0) return;
-  out += fmt::format(R"(,"warnings":["{} inputs were truncated"])", usage.truncated_inputs);
+  if (usage.truncated_inputs == 0 && usage.empty_inputs == 0) return;
+  append_key(out, "warnings");
+  out += '[';
+  if (usage.truncated_inputs > 0)
+    out += fmt::format(R"("{} inputs were truncated")", usage.truncated_inputs);
+  if (usage.empty_inputs > 0) {
+    out += fmt::format(R"({}"{} inputs have no token and zero vectors")",
+                       usage.truncated_inputs > 0 ? "," : "", usage.empty_inputs);
+  }
+  out += ']';
 }
 
 HttpResponse print_embeddings(EmbedResult& result, const Embed& asked, const std::string& id) {

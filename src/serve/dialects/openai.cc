@@ -111,6 +111,9 @@ HttpResponse print_embeddings(const EmbedResult& result, const Printing& printin
   if (result.usage.truncated_inputs > 0) {
     out += fmt::format(R"(,"truncated_inputs":{})", result.usage.truncated_inputs);
   }
+  if (result.usage.empty_inputs > 0) {
+    out += fmt::format(R"(,"empty_inputs":{})", result.usage.empty_inputs);
+  }
   out += "}}";
   return json_response(std::move(out), result.usage);
 }

@@ -146,6 +146,9 @@ void rerank_documents(Service& service, const HttpRequest& request, const Call& 
                 if (result.usage.truncated_inputs > 0) {
                   out += fmt::format(R"(,"truncated_inputs":{})", result.usage.truncated_inputs);
                 }
+                if (result.usage.empty_inputs > 0) {
+                  out += fmt::format(R"(,"empty_inputs":{})", result.usage.empty_inputs);
+                }
                 out += R"(},"meta":{"api_version":{"version":"1"},)"
                        R"("billed_units":{"search_units":1}}})";
                 return out;
