@@ -10,6 +10,7 @@
 
 #include "base/mat.h"
 #include "core/encoder.h"
+#include "core/token_encoder.h"
 
 namespace akin {
 
@@ -30,6 +31,10 @@ class TextClassifier {
   // An input's logits do not depend on the others. Thread-safe. Errors: too_long (truncate ==
   // error) naming "input <number>".
   virtual ClassLogits classify(std::span<const ClassifierInput> inputs, Truncate truncate) = 0;
+  // The tokens of one text, uncut, with its places. Thread-safe, waits for no pass of the model.
+  virtual std::vector<TokenPiece> pieces(std::string_view text, bool add_special_tokens) const = 0;
+  // Errors: usage, an id outside the vocabulary.
+  virtual std::string decode(std::span<const int32_t> ids, bool skip_special_tokens) const = 0;
 };
 
 }  // namespace akin

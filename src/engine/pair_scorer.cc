@@ -13,6 +13,7 @@
 #include "engine/pool.h"
 #include "kernels/cpu.h"
 #include "kernels/elementwise.h"
+#include "model/tokenize.h"
 #include "text/prompted.h"
 #include "text/truncate.h"
 
@@ -48,6 +49,8 @@ class CpuClassifier final : public PairScorer, public TextClassifier {
   CpuClassifier(model::Model model, model::ClassificationHead head, const CpuOptions& options)
       : model_(std::move(model)),
         head_(std::move(head)),
+        info_(model::encoder_info(model_, options.precision)),
+        tokenizer_(model_, info_),
         layout_(model::read_pair_layout(model_)),
         packed_(pack_model(model_, options.precision)),
         pool_(options.threads > 0 ? options.threads : usable_cpus()),
@@ -79,6 +82,13 @@ class CpuClassifier final : public PairScorer, public TextClassifier {
   }
 
   const std::vector<std::string>& labels() const override { return head_.labels; }
+
+  std::vector<TokenPiece> pieces(std::string_view text, bool add_special_tokens) const override {
+    return tokenizer_.pieces(text, {}, add_special_tokens);
+  }
+  std::string decode(std::span<const int32_t> ids, bool skip_special_tokens) const override {
+    return tokenizer_.decode(ids, skip_special_tokens);
+  }
 
   ClassLogits classify(std::span<const ClassifierInput> inputs, Truncate truncate) override {
     ClassLogits out;
@@ -248,6 +258,8 @@ class CpuClassifier final : public PairScorer, public TextClassifier {
 
   const model::Model model_;
   const model::ClassificationHead head_;
+  const EncoderInfo info_;
+  const model::TextTokenizer tokenizer_;
   const model::PairLayout layout_;
   PackedModel packed_;  // its token table changes with each call, under mutex_
   Tensor token_table_;

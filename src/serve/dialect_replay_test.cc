@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -39,11 +40,7 @@ std::pair<const Dialect*, const Route*> find_route(const HttpRequest& request) {
   return {};
 }
 
-HttpResponse send(const HttpRequest& request, const ordered_json& pair) {
-  FakeService service;
-  if (pair.contains("labels")) service.labels = pair["labels"].get<std::vector<std::string>>();
-  if (pair.contains("max_client_batch"))
-    service.allowed.max_client_batch = pair["max_client_batch"];
+HttpResponse send(const HttpRequest& request, FakeService& service) {
   Call call;
   call.request_id = "request-1";
   const auto [dialect, route] = find_route(request);
@@ -64,6 +61,16 @@ HttpResponse send(const HttpRequest& request, const ordered_json& pair) {
     out = dialect->error(error, request);
   }
   return out;
+}
+
+HttpResponse send(const HttpRequest& request, const ordered_json& pair) {
+  FakeService service;
+  if (pair.contains("labels")) service.labels = pair["labels"].get<std::vector<std::string>>();
+  if (pair.contains("second_labels"))
+    service.second_labels = pair["second_labels"].get<std::vector<std::string>>();
+  if (pair.contains("max_client_batch"))
+    service.allowed.max_client_batch = pair["max_client_batch"];
+  return send(request, service);
 }
 
 HttpRequest read_request(const ordered_json& json) {
@@ -89,6 +96,10 @@ ordered_json print_response(const HttpResponse& response) {
   }
   if (!response.body.starts_with('<')) out["body"] = ordered_json::parse(response.body);
   if (out["body"].is_object() && out["body"].contains("version")) out["body"]["version"] = "akin's";
+  if (out["body"].is_object() && out["body"].value("object", "") == "rerank") {
+    EXPECT_NEAR(out["body"].value("created", 0.0), static_cast<double>(std::time(nullptr)), 60);
+    out["body"]["created"] = 0;
+  }
   return out;
 }
 
@@ -134,6 +145,82 @@ TEST(DialectReplay, OpenAiLimitsTheTokensOfARequest) {
                           {"type", "max_tokens_per_request"},
                           {"param", nullptr},
                           {"code", "max_tokens_per_request"}}));
+}
+
+TEST(DialectReplay, EveryEmbeddingRouteReadsSideTaskAndPrompt) {
+  const ordered_json sentences = {{"source_sentence", "red"}, {"sentences", {"blue"}}};
+  const std::vector<std::pair<std::string, ordered_json>> routes = {
+      {"/v1/embeddings", {{"input", "red"}}},
+      {"/embeddings", {{"input", "red"}}},
+      {"/embed", {{"inputs", "red"}}},
+      {"/embed_all", {{"inputs", "red"}}},
+      {"/", {{"inputs", "red"}}},
+      {"/similarity", {{"inputs", sentences}}},
+      {"/api/embed", {{"model", "tiny"}, {"input", "red"}}},
+      {"/api/embeddings", {{"model", "tiny"}, {"prompt", "red"}}},
+      {"/embedding", {{"content", "red"}}},
+      {"/v1/embed", {{"texts", {"red"}}}},
+      {"/v2/embed", {{"model", "tiny"}, {"texts", {"red"}}, {"input_type", "document"}}}};
+  for (const auto& [path, plain] : routes) {
+    SCOPED_TRACE(path);
+    FakeService service;
+    const auto ask = [&](const ordered_json& fields, int status = 200) {
+      ordered_json body = plain;
+      body.update(fields);
+      const HttpResponse answer = send({"POST", path, "", {}, body.dump()}, service);
+      EXPECT_TRUE(answer.status == status || (status == 400 && answer.status == 422))
+          << answer.body;
+      return answer.body;
+    };
+    ask({{"input_type", "query"}, {"task", "retrieval.query"}, {"prompt_name", "short"}});
+    EXPECT_EQ(service.last_embed.side, Side::query);
+    EXPECT_EQ(service.last_embed.task, "retrieval.query");
+    EXPECT_EQ(service.last_embed.prompt_name, "short");
+    ask({{"prompt_name", "retrieval.query"}});  // an adapter's name
+    EXPECT_EQ(service.last_embed.task, "retrieval.query");
+    ask({{"prompt_name", "retrieval.query"}, {"task", "text-matching"}});
+    EXPECT_EQ(service.last_embed.task, "");  // a task that is Jina's, but not this model's
+    EXPECT_NE(ask({{"input_type", "bogus"}}, 400).find("input_type: expected one of query"),
+              std::string::npos);
+    EXPECT_NE(ask({{"task", "bogus"}}, 400).find("task: expected one of"), std::string::npos);
+    EXPECT_NE(ask({{"prompt_name", 5}}, 400).find("prompt_name: expected a string"),
+              std::string::npos);
+  }
+  FakeService service;
+  ordered_json body = {{"inputs", sentences}, {"parameters", {{"input_type", "query"}}}};
+  send({"POST", "/similarity", "", {}, body.dump()}, service);
+  EXPECT_EQ(service.last_embed.side, Side::query);
+}
+
+TEST(DialectReplay, ABatchThatIsTooLargeIsToldTheFlag) {
+  FakeService service;
+  service.allowed.max_client_batch = 3;
+  const auto ask = [&](const std::string& path, const std::string& field, size_t inputs,
+                       ordered_json body) {
+    body[field] = std::vector<std::string>(inputs, "a");
+    return send({"POST", path, "", {}, body.dump()}, service);
+  };
+  const std::string refusal = "batch size 4 > maximum allowed batch size 3 (--max-client-batch)";
+  for (const std::string path : {"/embed", "/embed_all", "/tokenize", "/"})
+    EXPECT_NE(ask(path, "inputs", 4, {}).body.find(refusal), std::string::npos) << path;
+  EXPECT_NE(ask("/rerank", "texts", 4, {{"query", "a"}}).body.find(refusal), std::string::npos);
+  EXPECT_NE(ask("/embedding", "content", 4, {}).body.find(refusal), std::string::npos);
+  const auto openai = [&](size_t inputs) {
+    return ask("/v1/embeddings", "input", inputs, {}).body;
+  };
+  EXPECT_NE(openai(4).find("a list of 4; at most 3 inputs fit in a request (--max-client-batch)"),
+            std::string::npos);
+  service.allowed.max_client_batch = 100'000;  // OpenAI's own number, which no flag changes
+  EXPECT_NE(openai(2049).find("at most 2048 inputs fit in a request\""), std::string::npos);
+  service.allowed.max_client_batch = 3;
+  const auto ollama = [&](size_t inputs) {
+    return ask("/api/embed", "input", inputs, {{"model", "tiny"}});
+  };
+  EXPECT_EQ(ollama(10'000).status, 200);
+  EXPECT_NE(ollama(10'001).body.find("batch size 10001 > maximum allowed batch size 10000 (--max"),
+            std::string::npos);
+  service.allowed.max_client_batch = 20'000;
+  EXPECT_EQ(ollama(10'001).status, 200);
 }
 
 TEST(DialectReplay, NoTwoDialectsShareARoute) {

@@ -306,9 +306,15 @@ ModelStatus status_of(const Slot& slot) {
           slot.created};
 }
 
-TokenEncoder& tokens_of(const Slot& slot) {
-  if (slot.tokens != nullptr) return *slot.tokens;
-  throw_error(ErrorKind::unsupported, "model", "{} has no vectors, only scores", quote(slot.name));
+const TextClassifier& classifier_of(const Slot& slot) {
+  if (slot.loaded.classifier != nullptr) return *slot.loaded.classifier;
+  throw_error(ErrorKind::unsupported, "model", "{} shows no tokens", quote(slot.name));
+}
+
+std::vector<Token> pieces_of(const Slot& slot, const std::string& text, const std::string& prompt,
+                             bool add_special_tokens) {
+  if (slot.tokens != nullptr) return slot.tokens->pieces(text, prompt, add_special_tokens);
+  return classifier_of(slot).pieces(prompt + text, add_special_tokens);
 }
 
 }  // namespace
@@ -336,14 +342,14 @@ std::vector<std::vector<Token>> Host::tokenize(std::string_view model,
                                                bool add_special_tokens,
                                                const std::string& prompt_name) const {
   const auto chosen = slot(model);
-  const TokenEncoder& tokens = tokens_of(*chosen);
   EncodeOptions options;
   options.prompt_name = prompt_name;
   const std::string prompt =
-      prompt_name.empty() ? std::string() : resolve_prompt(chosen->loaded.info, options);
+      prompt_name.empty() ? std::string() : known_prompt(chosen->loaded.info, options);
   std::vector<std::vector<Token>> out;
   out.reserve(texts.size());
-  for (const auto& text : texts) out.push_back(tokens.pieces(text, prompt, add_special_tokens));
+  for (const auto& text : texts)
+    out.push_back(pieces_of(*chosen, text, prompt, add_special_tokens));
   return out;
 }
 
@@ -351,10 +357,13 @@ std::vector<std::string> Host::decode(std::string_view model,
                                       const std::vector<std::vector<int32_t>>& ids,
                                       bool skip_special_tokens) const {
   const auto chosen = slot(model);
-  const TokenEncoder& tokens = tokens_of(*chosen);
   std::vector<std::string> out;
   out.reserve(ids.size());
-  for (const auto& text : ids) out.push_back(tokens.decode(text, skip_special_tokens));
+  for (const auto& text : ids) {
+    out.push_back(chosen->tokens != nullptr
+                      ? chosen->tokens->decode(text, skip_special_tokens)
+                      : classifier_of(*chosen).decode(text, skip_special_tokens));
+  }
   return out;
 }
 

@@ -93,6 +93,7 @@ void EmbedWork::tokenize_piece() {
     texts[b] = {next + b, batch.text(b), batch.prompt_tokens[b],
                 batch.adapters.empty() ? -1 : batch.adapters[b]};
     metrics->input_length(batch.text(b).size());
+    if (batch.text(b).empty()) ++result.usage.empty_inputs;
   }
   tokenization += Clock::now() - start;
   next = end;
@@ -230,7 +231,22 @@ void check(const EmbedPlan& plan) {
   }
 }
 
+// A name that the model does not know is a wrong value of that field, not a path that is not there.
+template <typename Resolve>
+auto check_name(std::string_view field, const Resolve& resolve) {
+  try {
+    return resolve();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::not_found) throw;
+    throw_error(ErrorKind::usage, field, "{}", error.message());
+  }
+}
+
 }  // namespace
+
+std::string known_prompt(const EncoderInfo& info, const EncodeOptions& options) {
+  return check_name("prompt_name", [&] { return resolve_prompt(info, options); });
+}
 
 EncodeOptions options_for(const EmbedRequest& request, const EncoderInfo& info,
                           const HostOptions& host) {
@@ -246,13 +262,15 @@ EncodeOptions options_for(const EmbedRequest& request, const EncoderInfo& info,
   if (request.side != Side::none) {
     const bool query = request.side == Side::query;
     if (info.tasks.empty()) options.task.clear();  // the side says it, as a prompt
-    if (request.prompt_name.empty() && !request.prompt)
-      options.prompt_name = side_prompt_name(info, query);
+    if (request.prompt_name.empty() && !request.prompt) {
+      options.prompt_name =
+          info.prompts.contains(options.task) ? options.task : side_prompt_name(info, query);
+    }
     if (options.task.empty()) options.task = side_task(info, query);
   }
   resolve_dims(info, options);
-  resolve_prompt(info, options);
-  resolve_task(info, options.task);
+  known_prompt(info, options);
+  check_name("task", [&] { return resolve_task(info, options.task); });
   return options;
 }
 

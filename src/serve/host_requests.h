@@ -22,6 +22,9 @@ struct Slot {
   std::unique_ptr<Batcher> batcher;
 };
 
+// resolve_prompt. Errors: usage naming the request's field.
+std::string known_prompt(const EncoderInfo& info, const EncodeOptions& options);
+
 // What the model is asked for one side: prompt, adapter, dims, cut. Errors: usage, not_found.
 EncodeOptions options_for(const EmbedRequest& request, const EncoderInfo& info,
                           const HostOptions& host);

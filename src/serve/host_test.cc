@@ -263,6 +263,15 @@ class LengthClassifier final : public TextClassifier {
     }
     return out;
   }
+  std::vector<TokenPiece> pieces(std::string_view text, bool) const override {  // bytes
+    std::vector<TokenPiece> out;
+    for (uint32_t i = 0; i < text.size(); ++i)
+      out.push_back({text[i], std::string(1, text[i]), false, i, i + 1});
+    return out;
+  }
+  std::string decode(std::span<const int32_t> ids, bool) const override {
+    return {ids.begin(), ids.end()};
+  }
 
  private:
   const std::vector<std::string> labels_ = {"first", "second"};
@@ -294,6 +303,8 @@ TEST(Host, PredictsLabels) {
   request.raw_scores = true;
   outcome = predict(host);
   EXPECT_EQ(std::get<PredictResult>(outcome).scores(2, 0), 3.0F);
+  EXPECT_EQ(host.tokenize({}, {"abc"}, false, {})[0][2].text, "c");
+  EXPECT_EQ(host.decode({}, {{104, 105}}, true)[0], "hi");
   const auto vectors = ask(host, raw_request({"a"}), call_within()).get();
   EXPECT_EQ(std::get<Error>(vectors).kind(), ErrorKind::unsupported);
   Fixture encoder;

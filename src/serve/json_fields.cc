@@ -193,6 +193,12 @@ Inputs read_inputs(JsonElement element, std::string_view path, bool objects) {
     refuse_empty(out.texts[0], path, 0, false);
     return out;
   }
+  if (objects && element.is_object()) {
+    out.single = true;
+    out.texts.push_back(text_of_object(element, path));
+    refuse_empty(out.texts[0], path, 0, false);
+    return out;
+  }
   const simdjson::dom::array items =
       as_list(element, path, "a string, a list of strings, or token ids");
   if (items.size() == 0) throw_error(ErrorKind::usage, path, "`{}` cannot be empty", path);

@@ -75,7 +75,8 @@ struct Inputs {
   bool single = false;  // not a list of inputs
   size_t size() const { return texts.size() + ids.size(); }
 };
-// `objects`: items may also be {"text": ...}. Errors: usage for an empty text or list.
+// `objects`: the input or its items may also be {"text": ...}. Errors: usage for an empty text or
+// list.
 Inputs read_inputs(JsonElement element, std::string_view path, bool objects = false);
 
 }  // namespace akin::serve

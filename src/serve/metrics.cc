@@ -130,6 +130,7 @@ void Metrics::request_done(bool single, bool rerank, const Timing& timing, const
   ++succeeded_[single];
   ++kind_succeeded_[rerank];
   truncated_inputs_ += usage.truncated_inputs;
+  empty_inputs_ += usage.empty_inputs;
   tokens_ += usage.tokens;
   texts_ += texts;
   all_.add(timing);
@@ -226,6 +227,7 @@ std::string Metrics::prometheus(std::span<const std::pair<std::string, double>> 
   counter("akin_texts_total", texts_);
   counter("akin_tokens_total", tokens_);
   counter("akin_truncated_inputs_total", truncated_inputs_);
+  counter("akin_empty_inputs_total", empty_inputs_);
   counter("akin_shared_texts_total", shared_texts_);
   print_type("akin_events_total", "counter", out);
   for (const auto& [name, count] : event_counts())

@@ -92,7 +92,8 @@ class Metrics {
   std::array<std::atomic<uint64_t>, 2> started_{}, succeeded_{};            // batch, single
   std::array<std::atomic<uint64_t>, 2> kind_started_{}, kind_succeeded_{};  // embed, predict
   std::array<std::atomic<uint64_t>, 8> failed_{};
-  std::atomic<uint64_t> shared_texts_{0}, truncated_inputs_{0}, tokens_{0}, texts_{0};
+  std::atomic<uint64_t> shared_texts_{0}, truncated_inputs_{0}, empty_inputs_{0}, tokens_{0},
+      texts_{0};
   Durations all_, embed_, predict_;
   Histogram input_length_, batch_size_, batch_tokens_;
 

@@ -45,6 +45,7 @@ struct Timing {  // of one request
 struct Usage {
   uint64_t characters = 0, tokens = 0;
   size_t truncated_inputs = 0;
+  size_t empty_inputs = 0;  // without any token, so that their vectors are zero
 };
 
 struct EmbedResult {

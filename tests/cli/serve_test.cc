@@ -9,6 +9,7 @@
 
 #include "serve/test_client.h"
 #include "serve_program.h"
+#include "tiny_bert.h"
 
 namespace akin::cli_test {
 namespace {
@@ -92,6 +93,198 @@ TEST(ServeProgram, LateChunksHaveAllTheirTokens) {
       ASSERT_NEAR(x[d].get<double>(), y[d].get<double>(), 1e-5) << i;
     }
   }
+}
+
+json post(uint16_t port, const std::string& path, const json& body, int status = 200) {
+  TestClient client(port);
+  client.post(path, body.dump());
+  const TestAnswer answer = client.read();
+  EXPECT_EQ(answer.status, status) << path << ' ' << body << ' ' << answer.body;
+  return json::parse(answer.body, nullptr, false);
+}
+
+TEST(ServeProgram, EveryRouteAsksTheModelThatIsNamed) {
+  const TemporaryFolder folder;
+  ServeProgram server({"--model", "words=" + std::string(kModel), "--model",
+                       "bert=" + write_tiny_bert(folder, "bert"), "--model",
+                       "labels=" + write_tiny_classifier(folder, "labels", 3), "--model",
+                       "scores=" + write_tiny_classifier(folder, "scores", 1)});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  const uint16_t port = server.port();
+  const json sentences = {{"source_sentence", "a cat"}, {"sentences", {"a cat sat", "dogs"}}};
+  const std::vector<std::pair<std::string, json>> requests = {
+      {"/embed", {{"inputs", "a cat"}}},
+      {"/embed_all", {{"inputs", "a cat"}}},
+      {"/similarity", {{"inputs", sentences}}},
+      {"/tokenize", {{"inputs", "a cat"}}},
+      {"/decode", {{"ids", {5, 6, 7}}}},
+      {"/rerank", {{"query", "a"}, {"texts", {"a cat", "dogs"}}}},
+      {"/", {{"inputs", "a cat"}}},
+      {"/vertex", {{"instances", {{{"inputs", "a cat"}}}}}},
+      {"/embedding", {{"content", "a cat"}}}};
+  for (const auto& [path, request] : requests) {
+    json named = request;
+    named["model"] = "bert";
+    EXPECT_NE(post(port, path, request), post(port, path, named)) << path;
+    named["model"] = "words";
+    EXPECT_EQ(post(port, path, request), post(port, path, named)) << path;
+    named["model"] = "nope";
+    const std::string refused = post(port, path, named, 404).dump();
+    EXPECT_NE(refused.find("words, bert, labels, scores"), std::string::npos) << refused;
+  }
+  const json labels = post(port, "/predict", {{"inputs", "a cat"}, {"model", "labels"}});
+  EXPECT_EQ(labels.size(), 3U);
+  EXPECT_EQ(post(port, "/", {{"inputs", "a cat"}, {"model", "labels"}}), labels);
+  EXPECT_EQ(post(port, "/vertex",
+                 {{"instances", {{{"inputs", "a cat"}, {"model", "labels"}}, {{"inputs", "dogs"}}}},
+                  {"model", "bert"}}),
+            json({{"predictions",
+                   {labels, post(port, "/embed", {{"inputs", "dogs"}, {"model", "bert"}})}}}));
+  post(port, "/predict", {{"inputs", "a cat"}}, 424);
+  post(port, "/predict", {{"inputs", "a cat"}, {"model", "nope"}}, 404);
+  post(port, "/embed_sparse", {{"inputs", "a cat"}, {"model", "nope"}}, 404);
+}
+
+TEST(ServeProgram, ARerankerCutsDocumentsToSoManyTokens) {
+  const TemporaryFolder folder;
+  ServeProgram server({"--model", "scores=" + write_tiny_classifier(folder, "scores", 1)});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  const auto results = [&](const std::string& path, const json& documents, const json& fields) {
+    json body = {{"model", "scores"}, {"query", "a b"}, {"documents", documents}};
+    body.update(fields);
+    body["return_documents"] = false;
+    return post(server.port(), path, body)["results"];
+  };
+  for (const std::string path : {"/v1/rerank", "/v2/rerank", "/rerank"}) {
+    const json cut = results(path, {"c d e f g", "h i j k", "l m"}, {{"max_tokens_per_doc", 3}});
+    EXPECT_EQ(cut, results(path, {"c d e", "h i j", "l m"}, json::object())) << path;
+    EXPECT_NE(cut, results(path, {"c d e f g", "h i j k", "l m"}, json::object())) << path;
+  }
+  const json tokens = post(server.port(), "/tokenize", {{"inputs", "a b"}});
+  EXPECT_EQ(tokens[0].size(), 4U);
+  EXPECT_EQ(post(server.port(), "/decode", {{"ids", {tokens[0][1]["id"], tokens[0][2]["id"]}}}),
+            json({"a b"}));
+}
+
+TEST(ServeProgram, TokensShowTheirPartOfTheText) {
+  const TemporaryFolder folder;
+  ServeProgram server({"--model", "words=" + std::string(kModel), "--model",
+                       "bert=" + write_tiny_bert(folder, "bert"), "--max-body-mb", "3"});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  const auto texts = [&](json body) {
+    json out = json::array();
+    const json answer = post(server.port(), "/tokenize", body);
+    for (const json& token : answer[0]) out.push_back(token["text"]);
+    return out;
+  };
+  EXPECT_EQ(texts({{"model", "bert"}, {"inputs", "aB"}}), json({"[CLS]", "a", "B", "[SEP]"}));
+  EXPECT_EQ(texts({{"model", "bert"}, {"inputs", "B"}, {"prompt_name", "query"}}),
+            json({"[CLS]", "a", "s", "k", "B", "[SEP]"}));
+  std::string whole;
+  const json words = texts({{"model", "words"}, {"inputs", "good morning, world"}});
+  for (const json& text : words) whole += text.get<std::string>();
+  whole.erase(std::remove(whole.begin(), whole.end(), ' '), whole.end());
+  EXPECT_EQ(whole, "goodmorning,world") << words;
+  // A model without a limit says none that a client would take for zero.
+  EXPECT_EQ(get(server.port(), "/info")["max_input_length"], 3 << 20);
+  const json shown = post(server.port(), "/api/show", {{"model", "words"}})["model_info"];
+  EXPECT_EQ(shown[shown["general.architecture"].get<std::string>() + ".context_length"], 3 << 20);
+}
+
+// In every API a side gives the same vector, that of its prompt.
+TEST(ServeProgram, SidesInEveryApi) {
+  const TemporaryFolder folder;
+  ServeProgram server({"--model", "bert=" + write_tiny_bert(folder, "bert")});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  const uint16_t port = server.port();
+  const auto vector = [&](const std::string& path, json body, const json& fields) {
+    body.update(fields);
+    body["model"] = "bert";
+    const json answer = post(port, path, body);
+    if (path == "/embed") return answer[0];
+    if (path == "/api/embed") return answer["embeddings"][0];
+    if (path == "/embedding") return answer[0]["embedding"][0];
+    return answer["data"][0]["embedding"];
+  };
+  for (const json& fields :
+       {json{{"input_type", "query"}}, json{{"task", "retrieval.query"}}, json::object()}) {
+    const json expected = vector("/v1/embeddings", {{"input", "a cat"}}, fields);
+    EXPECT_EQ(vector("/embed", {{"inputs", "a cat"}}, fields), expected) << fields;
+    EXPECT_EQ(vector("/api/embed", {{"input", "a cat"}}, fields), expected) << fields;
+    EXPECT_EQ(vector("/embedding", {{"content", "a cat"}}, fields), expected) << fields;
+    EXPECT_EQ(vector("/v1/embeddings", {{"input", "ask a cat"}}, json::object()) == expected,
+              !fields.empty());
+  }
+}
+
+TEST(ServeProgram, AnUnknownPromptIsAWrongValue) {
+  const TemporaryFolder folder;
+  ServeProgram server({"--model", "bert=" + write_tiny_bert(folder, "bert")});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  const json fields = {{"model", "bert"}, {"prompt_name", "nope"}};
+  const auto ask = [&](const std::string& path, json body, int status) {
+    body.update(fields);
+    return post(server.port(), path, body, status);
+  };
+  const json openai = ask("/v1/embeddings", {{"input", "a"}}, 400)["error"];
+  EXPECT_EQ(openai["param"], "prompt_name");
+  EXPECT_EQ(openai["type"], "invalid_request_error");
+  EXPECT_NE(openai["message"].get<std::string>().find("it has: document, query"), std::string::npos)
+      << openai;
+  ask("/embed", {{"inputs", "a"}}, 422);
+  ask("/tokenize", {{"inputs", "a"}}, 422);
+  ask("/api/embed", {{"input", "a"}}, 400);
+  ask("/embedding", {{"content", "a"}}, 400);
+  ask("/v1/embed", {{"texts", {"a"}}}, 400);
+}
+
+TEST(ServeProgram, ARefusedLongTextIsToldWhatHelps) {
+  const TemporaryFolder folder;
+  ServeProgram server({"--model", "bert=" + write_tiny_bert(folder, "bert"), "--model",
+                       "scores=" + write_tiny_classifier(folder, "scores", 1),
+                       "--no-auto-truncate"});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  std::string text;
+  for (int i = 0; i < 50; ++i) text += "a ";
+  const auto ask = [&](const std::string& path, json body, int status) {
+    if (!body.contains("model")) body["model"] = "bert";
+    return post(server.port(), path, body, status).dump();
+  };
+  const std::string send = R"(send \"truncate\": true to have it cut)";
+  const std::string flag = send + ", which a server with --auto-truncate does unasked";
+  const auto has = [](const std::string& answer, const std::string& part) {
+    EXPECT_NE(answer.find(part), std::string::npos) << answer;
+  };
+  has(ask("/v1/embeddings", {{"input", text}}, 400), "52 tokens, model limit 32; " + flag);
+  has(ask("/embed", {{"inputs", text}}, 422), "must have less than 32 tokens. Given: 52; " + flag);
+  has(ask("/embedding", {{"content", text}}, 400), flag);
+  ask("/embedding", {{"content", text}, {"truncate", true}}, 200);
+  has(ask("/api/embed", {{"input", text}, {"truncate", false}}, 400), send);
+  has(ask("/v2/embed", {{"texts", {text}}, {"input_type", "document"}, {"truncate", "NONE"}}, 422),
+      R"(send \"truncate\": \"END\" to have it cut)");
+  const json pair = {{"model", "scores"}, {"query", "a"}, {"documents", {"a", text}}};
+  has(ask("/v1/rerank", pair, 422), "input 1: 54 tokens with the query, model limit 32; " + flag);
+}
+
+TEST(ServeProgram, InputsWithoutATokenAreCounted) {
+  ServeProgram server({"--model", "words=" + std::string(kModel)});
+  ASSERT_GT(server.port(), 0) << server.end().err;
+  const json blank = {"   ", "hello", "\u200b"};
+  const json openai = post(server.port(), "/v1/embeddings", {{"input", blank}});
+  EXPECT_EQ(openai["usage"]["empty_inputs"], 2) << openai["usage"];
+  EXPECT_FALSE(post(server.port(), "/v1/embeddings", {{"input", "hello"}})["usage"].contains(
+      "empty_inputs"));
+  const json cohere = post(server.port(), "/v1/embed", {{"texts", blank}});
+  EXPECT_EQ(cohere["meta"]["warnings"], json({"2 inputs have no token and zero vectors"}));
+  TestClient client(server.port());
+  client.post("/embed", json{{"inputs", blank}}.dump());
+  EXPECT_TRUE(client.read().has("x-akin-empty-inputs: 2"));
+  const std::string counts = [&] {
+    TestClient reader(server.port());
+    reader.get("/metrics");
+    return reader.read().body;
+  }();
+  EXPECT_NE(counts.find("\nakin_empty_inputs_total 6\n"), std::string::npos) << counts;
 }
 
 TEST(ServeProgram, RefusesLimitsOfNothingAndEmptyKeys) {

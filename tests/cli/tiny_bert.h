@@ -38,9 +38,9 @@ inline void write_tiny_words(const TemporaryFolder& folder, const std::string& n
                R"({"prompts": {"query": "ask ", "document": ""}})");
 }
 
-// classes: of a head over it, as BertForSequenceClassification has it (1: a reranker); 0: none.
+// `more`: tensors beside the encoder's.
 inline std::string write_tiny_bert(const TemporaryFolder& folder, const std::string& name,
-                                   int64_t classes = 0) {
+                                   const std::map<std::string, std::vector<int64_t>>& more = {}) {
   write_tiny_words(folder, name);
   std::map<std::string, std::vector<int64_t>> shapes = {
       {"embeddings.word_embeddings.weight", {56, 16}},
@@ -62,16 +62,7 @@ inline std::string write_tiny_bert(const TemporaryFolder& folder, const std::str
     shapes[layer + norm + "weight"] = {16};
     shapes[layer + norm + "bias"] = {16};
   }
-  if (classes > 0) {
-    std::string config = read(folder.file(name) + "/config.json");
-    config.replace(config.find("BertModel"), 9, "BertForSequenceClassification");
-    folder.write(name + "/config.json", config);
-    std::filesystem::remove(folder.path() / name / "modules.json");
-    shapes["pooler.dense.weight"] = {16, 16};
-    shapes["pooler.dense.bias"] = {16};
-    shapes["classifier.weight"] = {classes, 16};
-    shapes["classifier.bias"] = {classes};
-  }
+  shapes.insert(more.begin(), more.end());
   Rng rng(1);
   std::map<std::string, std::vector<float>> values;
   std::map<std::string, Tensor, std::less<>> tensors;
@@ -83,6 +74,23 @@ inline std::string write_tiny_bert(const TemporaryFolder& folder, const std::str
     tensors[tensor] = {DType::f32, shape, std::as_bytes(std::span(numbers))};
   }
   store::write_safetensors(folder.path() / name / "model.safetensors", tensors);
+  return folder.file(name);
+}
+
+// The same with a head of so many classes; of one: a reranker.
+inline std::string write_tiny_classifier(const TemporaryFolder& folder, const std::string& name,
+                                         int64_t classes) {
+  write_tiny_bert(folder, name,
+                  {{"pooler.dense.weight", {16, 16}},
+                   {"pooler.dense.bias", {16}},
+                   {"classifier.weight", {classes, 16}},
+                   {"classifier.bias", {classes}}});
+  std::filesystem::remove(folder.path() / name / "modules.json");
+  folder.write(name + "/config.json",
+               R"({"model_type": "bert", "architectures": ["BertForSequenceClassification"],
+ "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
+ "hidden_act": "gelu", "max_position_embeddings": 32, "type_vocab_size": 2,
+ "layer_norm_eps": 1e-12, "pad_token_id": 0, "vocab_size": 56})");
   return folder.file(name);
 }
 

@@ -105,7 +105,7 @@ TEST(Transformer, TokenVectorsCoverTheText) {
 TEST(Transformer, FoldersWithAHeadAreDescribedExaminedAndQuantized) {
   const TemporaryFolder folder;
   for (const int64_t classes : {1, 3}) {
-    const auto model = write_tiny_bert(folder, "m" + std::to_string(classes), classes);
+    const auto model = write_tiny_classifier(folder, "m" + std::to_string(classes), classes);
     const auto info = run({"info", model, "--json"});
     ASSERT_EQ(info.code, 0) << info.err;
     const auto facts = json::parse(info.out);

@@ -62,7 +62,7 @@ struct ServeOptions {
     v("max-batch-tokens=N", max_batch_tokens, "tokens of one pass of the model");
     v("max-queue=N", max_queue, "requests that may wait; more are answered with 429");
     v("max-client-batch=N", max_client_batch,
-      "inputs of one request; APIs with a smaller number of their own keep it");
+      "inputs of one request; APIs with a number of their own keep it (docs/serve.md)");
     v("max-body-mb=N", max_body_mb, "size of one request; larger ones are answered with 413");
     v("max-connections=N", max_connections, "connections at a time; more wait to be accepted");
     v("cache-mb=N", cache_mb, "keep vectors of texts seen, up to this size per model; 0 = none");

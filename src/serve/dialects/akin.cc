@@ -172,8 +172,8 @@ HttpResponse print_search(const IndexSearchResult& result, bool single, bool wit
     out += ']';
   }
   if (!single) out += ']';
-  out += fmt::format(R"(,"usage":{{"total_tokens":{},"truncated_inputs":{}}}}})",
-                     result.usage.tokens, result.usage.truncated_inputs);
+  out += fmt::format(R"(,"usage":{{"total_tokens":{},"truncated_inputs":{},"empty_inputs":{}}}}})",
+                     result.usage.tokens, result.usage.truncated_inputs, result.usage.empty_inputs);
   return json_response(std::move(out), result.usage);
 }
 
@@ -196,6 +196,9 @@ index::Document read_document(JsonElement item, const std::string& path) {
   document.text = as_text(object.need("text"), object.path("text"));
   if (document.id.empty()) {
     throw_error(ErrorKind::usage, object.path("id"), "`id` cannot be empty");
+  }
+  if (document.text.empty()) {  // akin index leaves such rows out; here all or nothing is added
+    throw_error(ErrorKind::usage, object.path("text"), "`{}` cannot be empty", object.path("text"));
   }
   if (const auto metadata = object.find("metadata")) {
     if (!metadata->is_object()) wrong_type(object.path("metadata"), *metadata, "an object");
@@ -229,7 +232,8 @@ void add_documents(Service& service, const HttpRequest& request, const Call& cal
                                       {"added", result.added},
                                       {"usage",
                                        {{"total_tokens", result.usage.tokens},
-                                        {"truncated_inputs", result.usage.truncated_inputs}}}});
+                                        {"truncated_inputs", result.usage.truncated_inputs},
+                                        {"empty_inputs", result.usage.empty_inputs}}}});
         response.headers = json_response({}, result.usage).headers;
         return response;
       }));

@@ -15,11 +15,13 @@ HttpRequest request_head(const HttpRequest& request) {
   return {request.method, request.path, request.query, request.headers, {}};
 }
 
-std::string error_text(const Error& error) {
+std::string error_text(const Error& error, std::string_view too_long) {
   if (error.message().starts_with('`')) return error.message();
   std::string text = error.what();
-  if (error.kind() == ErrorKind::too_long) text.resize(std::min(text.find(';'), text.size()));
-  return text;
+  if (error.kind() != ErrorKind::too_long) return text;
+  text.resize(std::min(text.find(';'), text.size()));
+  const bool over_limit = text.find("model limit") != std::string::npos;
+  return over_limit ? fmt::format("{}; {}", text, too_long) : text;
 }
 
 HttpResponse json_response(std::string body, const Usage& usage) {
@@ -31,6 +33,9 @@ HttpResponse json_response(std::string body, const Usage& usage) {
   if (usage.truncated_inputs > 0) {
     response.headers.emplace_back("x-akin-truncated-inputs",
                                   std::to_string(usage.truncated_inputs));
+  }
+  if (usage.empty_inputs > 0) {
+    response.headers.emplace_back("x-akin-empty-inputs", std::to_string(usage.empty_inputs));
   }
   return response;
 }
@@ -53,19 +58,40 @@ Side side_from_word(std::string_view word, std::string_view path) {
               quote(word, 40));
 }
 
-void set_task(const Service& service, std::string_view word, std::string_view path,
+namespace {
+
+bool has_adapter(const Service& service, const EmbedRequest& request, const std::string& task) {
+  const std::vector<std::string> tasks = service.model(request.model).info.tasks;
+  return std::find(tasks.begin(), tasks.end(), task) != tasks.end();
+}
+
+void set_task(const Service& service, const std::string& word, std::string_view path,
               EmbedRequest& request) {
   constexpr std::array<std::string_view, 6> kJina = {"retrieval.query", "retrieval.passage",
                                                      "text-matching",   "classification",
                                                      "separation",      "clustering"};
   if (word == kJina[0]) request.side = Side::query;
   if (word == kJina[1]) request.side = Side::document;
-  const std::vector<std::string> tasks = service.model(request.model).info.tasks;
-  if (std::find(tasks.begin(), tasks.end(), word) != tasks.end()) {
+  if (has_adapter(service, request, word)) {
     request.task = word;
   } else if (std::find(kJina.begin(), kJina.end(), word) == kJina.end()) {
     throw_error(ErrorKind::usage, path, "expected one of {}, got {}",
                 fmt::join(kJina.begin(), kJina.end(), ", "), quote(word, 40));
+  }
+}
+
+}  // namespace
+
+void read_prompting(const Service& service, const BodyObject& body, EmbedRequest& request) {
+  if (body.has("input_type")) {
+    request.side = side_from_word(body.text("input_type"), body.path("input_type"));
+  }
+  request.prompt_name = body.text("prompt_name", request.prompt_name);
+  if (body.has("task")) {
+    set_task(service, body.text("task"), body.path("task"), request);
+  } else if (request.task.empty() && !request.prompt_name.empty() &&
+             has_adapter(service, request, request.prompt_name)) {
+    request.task = request.prompt_name;
   }
 }
 
@@ -110,10 +136,35 @@ std::vector<size_t> rank(std::span<const float> scores, std::optional<size_t> to
   return order;
 }
 
+namespace {
+
+constexpr std::string_view kClientBatch = " (--max-client-batch)";
+
+}  // namespace
+
+std::string_view batch_limit_name(size_t limit, size_t own) {
+  return limit < own ? kClientBatch : std::string_view();
+}
+
 void check_batch(size_t inputs, size_t limit, std::string_view path) {
   if (limit == 0 || inputs <= limit) return;
   throw_error(ErrorKind::usage, path, "batch size {} > maximum allowed batch size {}", inputs,
               limit);
+}
+
+void check_client_batch(const Service& service, size_t inputs, std::string_view path,
+                        size_t at_least) {
+  const size_t limit = std::max(service.limits().max_client_batch, at_least);
+  if (inputs <= limit) return;
+  throw_error(ErrorKind::usage, path, "batch size {} > maximum allowed batch size {}{}", inputs,
+              limit, kClientBatch);
+}
+
+size_t most_tokens(const Service& service, const EncoderInfo& info) {
+  if (info.max_tokens > 0) return info.max_tokens;
+  constexpr size_t kMost = std::numeric_limits<int32_t>::max();
+  const size_t bytes = service.limits().max_body_bytes;
+  return bytes > 0 ? std::min(bytes, kMost) : kMost;
 }
 
 void append_key(std::string& out, std::string_view name) {

@@ -24,11 +24,13 @@ struct Embed {
   int version = 2;
 };
 
-HttpResponse error(const Error& error, const HttpRequest&) {
+HttpResponse error(const Error& error, const HttpRequest& request) {
   HttpResponse response;
   response.status = error_kind_info(error.kind()).http_status;
   response.body = R"({"message":)";
-  append_json(response.body, error_text(error));
+  append_json(response.body, request.path.ends_with("embed")
+                                 ? error_text(error, R"(send "truncate": "END" to have it cut)")
+                                 : error_text(error));
   response.body += '}';
   return response;
 }
@@ -57,7 +59,7 @@ std::vector<std::string> read_contents(JsonElement element) {
   return texts;
 }
 
-std::vector<std::string> read_texts(const BodyObject& body, size_t most) {
+std::vector<std::string> read_texts(const Service& service, const BodyObject& body) {
   if (body.has("images")) {
     throw_error(ErrorKind::unsupported, "images", "this server embeds text only");
   }
@@ -65,9 +67,10 @@ std::vector<std::string> read_texts(const BodyObject& body, size_t most) {
                                                       : as_texts(body.need("texts"), "texts");
   const std::string_view name = body.has("inputs") ? "inputs" : "texts";
   if (texts.empty()) throw_error(ErrorKind::usage, name, "`{}` cannot be empty", name);
+  const size_t most = std::min(kMaxTexts, service.limits().max_client_batch);
   if (texts.size() > most) {
-    throw_error(ErrorKind::usage, name, "a list of {}; at most {} fit in a request", texts.size(),
-                most);
+    throw_error(ErrorKind::usage, name, "a list of {}; at most {} fit in a request{}", texts.size(),
+                most, batch_limit_name(most, kMaxTexts));
   }
   for (size_t i = 0; i < texts.size(); ++i) {
     if (texts[i].empty()) throw_error(ErrorKind::usage, name, "`{}[{}]` cannot be empty", name, i);
@@ -102,11 +105,10 @@ Embed read_embed(const Service& service, const BodyObject& body, int version) {
   EmbedRequest& request = out.request;
   request.model = version == 2 ? as_text(body.need("model"), "model") : body.text("model");
   if (version == 2) body.need("input_type");
-  const std::string type = body.text("input_type");
-  if (type == "image") {
+  if (body.text("input_type") == "image") {
     throw_error(ErrorKind::unsupported, "input_type", "\"image\"; this server embeds text only");
   }
-  if (!type.empty()) request.side = side_from_word(type, "input_type");
+  read_prompting(service, body, request);
   out.forms = read_forms(body);
   out.by_type = version == 2 || body.has("embedding_types");
   request.dims = body.count("output_dimension", 1, kMaxDims).value_or(0);
@@ -114,7 +116,7 @@ Embed read_embed(const Service& service, const BodyObject& body, int version) {
   request.truncate = truncate == "NONE"    ? Truncate::error
                      : truncate == "START" ? Truncate::left
                                            : Truncate::right;
-  request.texts = read_texts(body, std::min(kMaxTexts, service.limits().max_client_batch));
+  request.texts = read_texts(service, body);
   out.texts = request.texts;
   if (const auto limit = body.count("max_tokens", 1, size_t{1} << 31)) {
     out.cut = cut_texts(service, request.model, *limit, *request.truncate, request.texts);
@@ -133,8 +135,16 @@ void append_rows(std::string& out, const Mat<float>& vectors, VectorForm form) {
 
 // Of "meta".
 void append_warnings(std::string& out, const Usage& usage) {
-  if (usage.truncated_inputs == 0) return;
-  out += fmt::format(R"(,"warnings":["{} inputs were truncated"])", usage.truncated_inputs);
+  if (usage.truncated_inputs == 0 && usage.empty_inputs == 0) return;
+  append_key(out, "warnings");
+  out += '[';
+  if (usage.truncated_inputs > 0)
+    out += fmt::format(R"("{} inputs were truncated")", usage.truncated_inputs);
+  if (usage.empty_inputs > 0) {
+    out += fmt::format(R"({}"{} inputs have no token and zero vectors")",
+                       usage.truncated_inputs > 0 ? "," : "", usage.empty_inputs);
+  }
+  out += ']';
 }
 
 HttpResponse print_embeddings(EmbedResult& result, const Embed& asked, const std::string& id) {

@@ -77,7 +77,8 @@ class FakeService final : public Service {
  public:
   static constexpr size_t kDim = 8, kMaxTokens = 12;
 
-  std::vector<std::string> labels;  // a classifier's; empty: it is none
+  std::vector<std::string> labels;         // a classifier's; empty: it is none
+  std::vector<std::string> second_labels;  // of a second model, "labels"; empty: there is none
   Limits allowed;
   EmbedRequest last_embed;  // as a dialect made it
   RerankRequest last_rerank;
@@ -116,12 +117,20 @@ class FakeService final : public Service {
   // A label's score is the text's vector there; with raw_scores ten times that.
   void predict(PredictRequest request, const Call&,
                std::function<void(Outcome<PredictResult>)> done) override {
-    if (labels.empty()) return done(Error(ErrorKind::device, "Model is not a classifier model"));
-    PredictResult result{"tiny", labels, Mat<float>(request.inputs.size(), labels.size()), {}, {}};
+    ModelStatus asked;
+    try {
+      asked = model(request.model);
+    } catch (const Error& error) {
+      return done(error);
+    }
+    const size_t classes = asked.labels.size();
+    if (classes == 0) return done(Error(ErrorKind::device, "Model is not a classifier model"));
+    PredictResult result{
+        asked.name, asked.labels, Mat<float>(request.inputs.size(), classes), {}, {}};
     for (size_t i = 0; i < request.inputs.size(); ++i) {
       const std::string both = request.inputs[i].text + request.inputs[i].second.value_or("");
       const std::vector<float> x = vector_of(both, kDim, true);
-      for (size_t k = 0; k < labels.size(); ++k)
+      for (size_t k = 0; k < classes; ++k)
         result.scores(i, k) = x[k % kDim] * (request.raw_scores ? 10.0F : 1.0F);
       result.usage.tokens += words(both).size() + 2;
       result.usage.characters += both.size();
@@ -135,12 +144,13 @@ class FakeService final : public Service {
     if (name == "full") throw Error(ErrorKind::overloaded, "512 requests wait, the most allowed");
     if (name == "draining") throw Error(ErrorKind::interrupted, "the server is shutting down");
     if (name == "broken") throw Error(ErrorKind::device, "the model cannot be run");
-    if (!name.empty() && name != "tiny") {
-      throw_error(ErrorKind::not_found, "model", "no model {}; this server has tiny",
-                  quote(name, 60));
+    const bool second = name == "labels" && !second_labels.empty();
+    if (!name.empty() && name != "tiny" && !second) {
+      throw_error(ErrorKind::not_found, "model", "no model {}; this server has tiny{}",
+                  quote(name, 60), second_labels.empty() ? "" : ", labels");
     }
     ModelStatus status;
-    status.name = status.path_name = "tiny";
+    status.name = status.path_name = second ? "labels" : "tiny";
     status.info.name = "tiny";
     status.info.family = "bert";
     status.info.fingerprint = "0123456789abcdef";
@@ -150,7 +160,7 @@ class FakeService final : public Service {
     status.info.parameters = 1'500'000;
     status.info.tasks = {"retrieval.query"};
     status.created = 1'700'000'000;
-    status.labels = labels;
+    status.labels = second ? second_labels : labels;
     return status;
   }
   std::vector<std::vector<Token>> tokenize(std::string_view name,

@@ -27,9 +27,11 @@ void embedding(Service& service, const HttpRequest& request, const Call& call, R
   const BodyObject object = body.object();
   EmbedRequest embed;
   embed.model = object.text("model");
+  read_prompting(service, object, embed);
+  embed.truncate = truncate_of(object.flag("truncate"));
   const std::string_view name = object.has("content") ? "content" : "input";
   Inputs inputs = read_inputs(object.need(name), name);
-  check_batch(inputs.size(), service.limits().max_client_batch, name);
+  check_client_batch(service, inputs.size(), name);
   embed.texts = std::move(inputs.texts);
   embed.ids = std::move(inputs.ids);
   if (const auto norm = object.find("embd_normalize")) {

@@ -4,7 +4,9 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "serve/dialects/answer.h"
@@ -15,6 +17,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr size_t kMaxDims = 65536;
+constexpr size_t kInputs = 10'000;  // the original has no limit of them
 constexpr std::string_view kLatest = ":latest";
 
 HttpResponse json(const ordered_json& value) {
@@ -27,7 +30,7 @@ HttpResponse error(const Error& error, const HttpRequest&) {
   response.status = status == 422 ? 400 : status;
   response.body = R"({"error":)";
   append_json(response.body, (error.kind() == ErrorKind::not_found ? "model not found: " : "") +
-                                 error_text(error));
+                                 error_text(error, R"(send "truncate": true to have it cut)"));
   response.body += '}';
   return response;
 }
@@ -48,8 +51,31 @@ std::string read_model(const Service& service, const BodyObject& body) {
   return served_name(service, name);
 }
 
+// As Go reads them: "5m", "-1s", "1h30m", "1.5h", "0".
+bool is_duration(std::string_view text) {
+  constexpr std::string_view kUnits[] = {"ns", "us", "\xC2\xB5s", "\xCE\xBCs", "ms", "s", "m", "h"};
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  if (text.empty() || text == "0") return text == "0";
+  while (!text.empty()) {
+    const size_t number = std::min(text.find_first_not_of("0123456789."), text.size());
+    const std::string_view digits = text.substr(0, number);
+    if (digits.find_first_not_of('.') == std::string_view::npos ||
+        digits.find('.') != digits.rfind('.')) {
+      return false;
+    }
+    text.remove_prefix(number);
+    const std::string_view unit =
+        text.substr(0, std::min(text.find_first_of("0123456789."), text.size()));
+    if (std::find(std::begin(kUnits), std::end(kUnits), unit) == std::end(kUnits)) return false;
+    text.remove_prefix(unit.size());
+  }
+  return true;
+}
+
 void check_unused(const BodyObject& body) {
-  if (const auto keep = body.find("keep_alive"); keep && !keep->is_string() && !keep->is_number()) {
+  if (const auto keep = body.find("keep_alive");
+      keep && !keep->is_number() &&
+      !(keep->is_string() && is_duration(keep->get_string().value_unsafe()))) {
     wrong_type("keep_alive", *keep, "a duration such as \"5m\", or seconds");
   }
   body.object("options");
@@ -61,6 +87,7 @@ void embed(Service& service, const HttpRequest& request, const Call& call, Reply
   EmbedRequest embed;
   const std::string asked_name = object.text("model", object.text("name"));
   embed.model = read_model(service, object);
+  read_prompting(service, object, embed);
   check_unused(object);
   embed.truncate = object.flag("truncate", true) ? Truncate::right : Truncate::error;
   embed.dims = object.count("dimensions", 1, kMaxDims).value_or(0);
@@ -72,7 +99,7 @@ void embed(Service& service, const HttpRequest& request, const Call& call, Reply
       embed.texts = as_texts(*input, "input");
     }
   }
-  check_batch(embed.texts.size(), service.limits().max_client_batch, "input");
+  check_client_batch(service, embed.texts.size(), "input", kInputs);
   if (embed.texts.empty()) {
     service.model(embed.model);
     return reply(json({{"model", asked_name}, {"embeddings", ordered_json::array()}}));
@@ -104,6 +131,7 @@ void embeddings(Service& service, const HttpRequest& request, const Call& call, 
   const BodyObject object = body.object();
   EmbedRequest embed;
   embed.model = read_model(service, object);
+  read_prompting(service, object, embed);
   check_unused(object);
   embed.normalize = false;
   embed.truncate = Truncate::right;
@@ -178,7 +206,7 @@ void show(Service& service, const HttpRequest& request, const Call&, Reply reply
   const std::string& family = model.info.family;
   const ordered_json info{{"general.architecture", family},
                           {"general.parameter_count", model.info.parameters},
-                          {family + ".context_length", model.info.max_tokens},
+                          {family + ".context_length", most_tokens(service, model.info)},
                           {family + ".embedding_length", model.info.dim},
                           {family + ".pooling", model.info.pooling}};
   reply(json({{"modelfile", ""},

@@ -23,8 +23,8 @@ void read_input(const Service& service, const BodyObject& body, EmbedRequest& re
   Inputs inputs = read_inputs(body.need("input"), "input", true);
   const size_t most = std::min(kMaxInputs, service.limits().max_client_batch);
   if (inputs.size() > most) {
-    throw_error(ErrorKind::usage, "input", "a list of {}; at most {} inputs fit in a request",
-                inputs.size(), most);
+    throw_error(ErrorKind::usage, "input", "a list of {}; at most {} inputs fit in a request{}",
+                inputs.size(), most, batch_limit_name(most, kMaxInputs));
   }
   request.max_tokens = kMaxTokens;
   request.texts = std::move(inputs.texts);
@@ -70,11 +70,7 @@ EmbedRequest read_request(const Service& service, const BodyObject& body) {
   request.normalize = normalize ? *normalize : body.flag("normalize", true);
   request.truncate = truncate_of(body.flag("truncate"));
   request.late_chunking = body.flag("late_chunking", false);
-  request.prompt_name = body.text("prompt_name");
-  if (body.has("input_type")) {
-    request.side = side_from_word(body.text("input_type"), "input_type");
-  }
-  if (body.has("task")) set_task(service, body.text("task"), "task", request);
+  read_prompting(service, body, request);
   read_input(service, body, request);
   if (!request.ids.empty()) {
     request.add_special_tokens = false;
@@ -115,6 +111,9 @@ HttpResponse print_embeddings(const EmbedResult& result, const Printing& printin
   if (result.usage.truncated_inputs > 0) {
     out += fmt::format(R"(,"truncated_inputs":{})", result.usage.truncated_inputs);
   }
+  if (result.usage.empty_inputs > 0) {
+    out += fmt::format(R"(,"empty_inputs":{})", result.usage.empty_inputs);
+  }
   out += "}}";
   return json_response(std::move(out), result.usage);
 }
@@ -126,9 +125,7 @@ HttpResponse error(const Error& error, const HttpRequest&) {
   std::string_view code;
   if (error.kind() == ErrorKind::too_long) code = "context_length_exceeded";
   if (error.kind() == ErrorKind::overloaded) code = "rate_limit_exceeded";
-  if (error.kind() == ErrorKind::not_found && error.where().find("prompt") == std::string::npos) {
-    code = "model_not_found";
-  }
+  if (error.kind() == ErrorKind::not_found) code = "model_not_found";
   std::string_view type =
       error.kind() == ErrorKind::not_found ? "invalid_request_error" : info.openai_type;
   const bool all_of_it = error.where() == "request";  // no one field is wrong

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <ctime>
+
 namespace akin::serve {
 namespace {
 
@@ -133,6 +135,8 @@ void rerank_documents(Service& service, const HttpRequest& request, const Call& 
               [id = call.request_id](const RerankResult& result, std::string_view results) {
                 std::string out = R"({"object":"rerank","id":)";
                 append_json(out, id);
+                append_key(out, "created");
+                append_uint(out, static_cast<uint64_t>(std::time(nullptr)));
                 append_key(out, "model");
                 append_json(out, result.model);
                 out += ',';
@@ -141,6 +145,9 @@ void rerank_documents(Service& service, const HttpRequest& request, const Call& 
                                    result.usage.tokens);
                 if (result.usage.truncated_inputs > 0) {
                   out += fmt::format(R"(,"truncated_inputs":{})", result.usage.truncated_inputs);
+                }
+                if (result.usage.empty_inputs > 0) {
+                  out += fmt::format(R"(,"empty_inputs":{})", result.usage.empty_inputs);
                 }
                 out += R"(},"meta":{"api_version":{"version":"1"},)"
                        R"("billed_units":{"search_units":1}}})";

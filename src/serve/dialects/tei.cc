@@ -31,7 +31,7 @@ Inputs read_batch(const Service& service, const BodyObject& body) {
   const JsonElement element = body.need("inputs");
   if (element.is_array() && as_list(element, "inputs", "").size() == 0) nothing();
   Inputs inputs = read_inputs(element, "inputs");
-  check_batch(inputs.size(), service.limits().max_client_batch, "");
+  check_client_batch(service, inputs.size(), "");
   return inputs;
 }
 
@@ -41,7 +41,7 @@ EmbedRequest read_embed(const Service& service, const BodyObject& body) {
   request.texts = std::move(inputs.texts);
   request.ids = std::move(inputs.ids);
   request.model = body.text("model");  // TEI serves one; here the first, or the one that is named
-  request.prompt_name = body.text("prompt_name");
+  read_prompting(service, body, request);
   request.truncate = read_truncate(service, body);
   return request;
 }
@@ -100,11 +100,24 @@ void embed_all(Service& service, const HttpRequest& request, const Call& call, R
 
 void embed_sparse(Service& service, const HttpRequest& request, const Call&, Reply) {
   const Body body(request.body);
-  read_embed(service, body.object());
+  service.model(read_embed(service, body.object()).model);
   throw Error(ErrorKind::device, "Model is not an embedding model with SPLADE pooling");
 }
 
-std::string piece_json(const Token& token, std::string_view text, size_t& byte, size_t& character) {
+// The bytes that a token stands for, as whole characters: tokens of bytes may share one.
+std::string_view text_slice(std::string_view text, size_t begin, size_t end) {
+  const auto inside = [&](size_t at) {
+    return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0U) == 0x80;
+  };
+  while (begin > 0 && inside(begin)) --begin;
+  while (inside(end)) ++end;
+  return text.substr(begin, end - begin);
+}
+
+// `text`: the prompt and what stands behind it. A special token shows its name in the vocabulary,
+// any other one its part of the text.
+std::string piece_json(const Token& token, std::string_view text, bool prompted, size_t& byte,
+                       size_t& character) {
   // Offsets are of characters; tokens come in order of the text, so counting goes on where it was.
   const auto characters = [&](uint32_t to) {
     if (to < byte) byte = character = 0;
@@ -113,9 +126,10 @@ std::string piece_json(const Token& token, std::string_view text, size_t& byte, 
     return character;
   };
   std::string out = fmt::format(R"({{"id":{},"text":)", token.id);
-  append_json(out, token.text);
+  const bool placed = !token.special && token.end <= text.size() && token.begin <= token.end;
+  append_json(out, placed ? text_slice(text, token.begin, token.end) : token.text);
   out += fmt::format(R"(,"special":{})", token.special);
-  if (token.special || token.end > text.size()) {
+  if (!placed || prompted) {
     out += R"(,"start":null,"stop":null})";
   } else {
     const size_t start = characters(token.begin);
@@ -135,19 +149,25 @@ void tokenize(Service& service, const HttpRequest& request, const Call&, Reply r
     texts = as_texts(element, "inputs");
   }
   if (texts.empty()) nothing();
-  check_batch(texts.size(), service.limits().max_client_batch, "");
+  check_client_batch(service, texts.size(), "");
   const auto tokens =
       service.tokenize(object.text("model"), texts, object.flag("add_special_tokens", true),
                        object.text("prompt_name"));
   const bool prompted = object.has("prompt_name");
+  std::string prompt;  // known, as the tokens were made with it
+  if (prompted) {
+    const auto prompts = service.model(object.text("model")).info.prompts;
+    if (const auto it = prompts.find(object.text("prompt_name")); it != prompts.end())
+      prompt = it->second;
+  }
   std::string out = "[";
   for (size_t i = 0; i < tokens.size(); ++i) {
     out += i > 0 ? ",[" : "[";
     size_t byte = 0, character = 0;
-    const std::string_view text = prompted ? std::string_view() : std::string_view(texts[i]);
+    const std::string text = prompt + texts[i];
     for (size_t t = 0; t < tokens[i].size(); ++t) {
       if (t > 0) out += ',';
-      out += piece_json(tokens[i][t], text, byte, character);
+      out += piece_json(tokens[i][t], text, prompted, byte, character);
     }
     out += ']';
   }
@@ -156,7 +176,8 @@ void tokenize(Service& service, const HttpRequest& request, const Call&, Reply r
 
 void decode(Service& service, const HttpRequest& request, const Call&, Reply reply) {
   const Body body(request.body);
-  const JsonElement element = body.object().need("ids");
+  const BodyObject object = body.object();
+  const JsonElement element = object.need("ids");
   const auto items = as_list(element, "ids", "a list of token ids, or of such lists");
   if (items.size() == 0) throw Error(ErrorKind::usage, "`ids` cannot be empty");
   std::vector<std::vector<int32_t>> ids;
@@ -167,10 +188,10 @@ void decode(Service& service, const HttpRequest& request, const Call&, Reply rep
   } else {
     ids.push_back(as_ids(element, "ids"));
   }
-  check_batch(ids.size(), service.limits().max_client_batch, "");
+  check_client_batch(service, ids.size(), "");
   std::string out = "[";
   for (const std::string& text :
-       service.decode({}, ids, body.object().flag("skip_special_tokens", true))) {
+       service.decode(object.text("model"), ids, object.flag("skip_special_tokens", true))) {
     if (out.size() > 1) out += ',';
     append_json(out, text);
   }
@@ -203,7 +224,7 @@ void info(Service& service, const HttpRequest&, const Call&, Reply reply) {
       {"served_model_name", model.name},
       {"model_type", std::move(type)},
       {"max_concurrent_requests", limits.max_queue},
-      {"max_input_length", model.info.max_tokens},
+      {"max_input_length", most_tokens(service, model.info)},
       {"max_batch_tokens", limits.max_batch_tokens},
       {"max_batch_requests", nullptr},
       {"max_client_batch_size", limits.max_client_batch},
@@ -237,8 +258,8 @@ std::string too_long_text(const Error& error) {
   const auto number = [&](size_t begin) {
     return message.substr(begin, message.find_first_not_of("0123456789", begin) - begin);
   };
-  return fmt::format("`inputs` must have less than {} tokens. Given: {}",
-                     number(limit + kLimit.size()), number(0));
+  return fmt::format("`inputs` must have less than {} tokens. Given: {}; {}",
+                     number(limit + kLimit.size()), number(0), kCutAdvice);
 }
 
 }  // namespace
@@ -290,6 +311,13 @@ HttpResponse tei_error(const Error& error, const HttpRequest& request) {
       response.status = 424;
       message = fmt::format("Backend error: {}", error_text(error));
       break;
+    case ErrorKind::not_found:
+      if (error.where() == "model") {  // the original has one and no such field
+        response.status = 404;
+        message = error_text(error);
+        break;
+      }
+      [[fallthrough]];
     default:
       response.status = 422;
       message = error.kind() == ErrorKind::too_long ? too_long_text(error) : error_text(error);
@@ -320,8 +348,11 @@ void tei_embed(Service& service, const HttpRequest& request, const Call& call, R
 
 void tei_similarity(Service& service, const HttpRequest& request, const Call& call, Reply reply) {
   const Body body(request.body);
-  const BodyObject inputs(body.object().need("inputs"), "inputs");
+  const BodyObject object = body.object();
+  const BodyObject inputs(object.need("inputs"), "inputs");
   EmbedRequest embed;
+  embed.model = object.text("model");
+  read_prompting(service, object, embed);
   embed.texts.push_back(as_text(inputs.need("source_sentence"), "inputs.source_sentence"));
   for (std::string& text : as_texts(inputs.need("sentences"), "inputs.sentences")) {
     embed.texts.push_back(std::move(text));
@@ -329,10 +360,10 @@ void tei_similarity(Service& service, const HttpRequest& request, const Call& ca
   if (embed.texts.size() == 1) {
     throw Error(ErrorKind::usage, "`inputs.sentences` cannot be empty");
   }
-  check_batch(embed.texts.size() - 1, service.limits().max_client_batch, "");
-  if (const auto parameters = body.object().object("parameters")) {
+  check_client_batch(service, embed.texts.size() - 1, "");
+  if (const auto parameters = object.object("parameters")) {
     embed.truncate = read_truncate(service, *parameters);
-    embed.prompt_name = parameters->text("prompt_name");
+    read_prompting(service, *parameters, embed);
   } else {
     embed.truncate = service.limits().auto_truncate ? Truncate::right : Truncate::error;
   }
@@ -350,7 +381,7 @@ void tei_rerank(Service& service, const HttpRequest& request, const Call& call, 
   rerank.query = as_text(object.need("query"), "query");
   rerank.documents = as_texts(object.need("texts"), "texts");
   if (rerank.documents.empty()) throw Error(ErrorKind::usage, "`texts` cannot be empty");
-  check_batch(rerank.documents.size(), service.limits().max_client_batch, "");
+  check_client_batch(service, rerank.documents.size(), "");
   rerank.model = object.text("model");
   rerank.truncate = read_truncate(service, object);
   rerank.raw_scores = object.flag("raw_scores", false);

@@ -14,7 +14,8 @@ void tei_embed(Service& service, const HttpRequest& request, const Call& call, R
 void tei_similarity(Service& service, const HttpRequest& request, const Call& call, Reply reply);
 void tei_rerank(Service& service, const HttpRequest& request, const Call& call, Reply reply);
 void tei_predict(Service& service, const HttpRequest& request, const Call& call, Reply reply);
-bool only_predicts(const Service& service);  // the model labels texts and does nothing else
+// The model labels texts and does nothing else. Errors: not_found.
+bool only_predicts(const Service& service, std::string_view model);
 
 // The task that the body asks for by its fields: similarity, rerank or embed; or the only one that
 // the model has.

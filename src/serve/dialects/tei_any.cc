@@ -15,12 +15,21 @@ constexpr size_t kMaxInstances = 256;
 
 using Handler = void (*)(Service&, const HttpRequest&, const Call&, Reply);
 
-Handler handler_for(const Service& service, const BodyObject& body) {
-  if (only_predicts(service)) return tei_predict;
+Handler handler_for(const Service& service, const BodyObject& body, std::string_view model = {}) {
+  if (only_predicts(service, body.text("model", model))) return tei_predict;
   if (body.has("query")) return tei_rerank;
   const auto inputs = body.find("inputs");
   if (inputs && inputs->is_object()) return tei_similarity;
   return tei_embed;
+}
+
+// An instance's own bytes, with the model of the whole request where it names none itself.
+std::string with_model(const BodyObject& instance, std::string bytes, std::string_view model) {
+  if (model.empty() || instance.has("model")) return bytes;
+  std::string out = R"({"model":)";
+  append_json(out, model);
+  if (bytes.size() > 2) out += ',';  // not {}
+  return out.append(bytes, 1);
 }
 
 // Collects the answers to the instances; the last one replies.
@@ -64,14 +73,15 @@ void tei_any(Service& service, const HttpRequest& request, const Call& call, Rep
 
 void tei_vertex(Service& service, const HttpRequest& request, const Call& call, Reply reply) {
   const Body body(request.body);
+  const std::string model = body.object().text("model");  // of instances that name none
   const auto items = as_list(body.object().need("instances"), "instances", "a list of requests");
   if (items.size() == 0) throw Error(ErrorKind::usage, "`instances` cannot be empty");
   check_batch(items.size(), kMaxInstances, "instances");
   std::vector<std::pair<HttpRequest, Handler>> requests;
   for (const JsonElement item : items) {
     const BodyObject instance(item, fmt::format("instances[{}]", requests.size()));
-    requests.emplace_back(request_head(request), handler_for(service, instance));
-    requests.back().first.body = simdjson::minify(item);
+    requests.emplace_back(request_head(request), handler_for(service, instance, model));
+    requests.back().first.body = with_model(instance, simdjson::minify(item), model);
   }
   const auto gather = std::make_shared<Gather>(requests.size(), std::move(reply));
   for (size_t i = 0; i < requests.size(); ++i) {

@@ -37,7 +37,7 @@ Asked read_inputs(const Service& service, const JsonElement& element) {
     if (asked.single) {
       asked.inputs.push_back(as_input(element, "inputs"));
     } else {
-      check_batch(items.size(), service.limits().max_client_batch, "");
+      check_client_batch(service, items.size(), "");
       for (const JsonElement item : items) {
         asked.inputs.push_back(as_input(item, fmt::format("inputs[{}]", asked.inputs.size())));
       }
@@ -78,15 +78,16 @@ HttpResponse print_labels(const PredictResult& result, bool single) {
 
 }  // namespace
 
-bool only_predicts(const Service& service) {
-  const ModelStatus model = service.model({});
-  return !model.labels.empty() && !model.reranker;
+bool only_predicts(const Service& service, std::string_view model) {
+  const ModelStatus status = service.model(model);
+  return !status.labels.empty() && !status.reranker;
 }
 
 void tei_predict(Service& service, const HttpRequest& request, const Call& call, Reply reply) {
   const Body body(request.body);
   const BodyObject object = body.object();
   PredictRequest predict;
+  predict.model = object.text("model");
   Asked asked = read_inputs(service, object.need("inputs"));
   predict.inputs = std::move(asked.inputs);
   predict.truncate = read_truncate(service, object);
