@@ -1,5 +1,6 @@
 #include "core/long_texts.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -16,6 +17,10 @@ void encode_texts(const TokenBatch& all, const EncoderInfo& info, const EncodeOp
   std::vector<double> sum(out.cols());
   size_t entry = 0;
   for (size_t text = 0; text < all.pieces.size(); ++text) {
+    if (all.pieces[text] == 1) {  // perhaps without a token to weigh
+      std::copy_n(rows.row(entry++), out.cols(), out.row(text));
+      continue;
+    }
     sum.assign(out.cols(), 0.0);
     double tokens = 0, squares = 0;
     for (const size_t end = entry + all.pieces[text]; entry < end; ++entry) {
@@ -29,7 +34,7 @@ void encode_texts(const TokenBatch& all, const EncoderInfo& info, const EncodeOp
       squares += value * value;
     }
     const bool unit = (options.normalize || info.normalizes) && squares > 0;
-    const double factor = all.pieces[text] > 1 && unit ? 1 / std::sqrt(squares) : 1;
+    const double factor = unit ? 1 / std::sqrt(squares) : 1;
     for (size_t d = 0; d < sum.size(); ++d) out(text, d) = static_cast<float>(factor * sum[d]);
   }
 }
