@@ -89,6 +89,33 @@ size_t rows_per_block(const VectorStoreSpec& spec) {
   return std::max<size_t>(1, kEncodeBytes / (spec.dims * sizeof(float)));
 }
 
+Mat<float> decode_block(const CodeFile& vectors, const VectorStoreSpec& spec, size_t begin,
+                        size_t count) {
+  Mat<float> out(count, spec.dims);
+  for (size_t i = 0; i < count; ++i) {
+    decode_row(vectors.data() + (begin + i) * vectors.stride(), spec.full, {out.row(i), spec.dims});
+  }
+  return out;
+}
+
+// Whether the codes may be those of the vectors, by some of the rows. Codes were made of f32, so
+// where the vectors are kept in f16 some bytes differ; of damaged rows most do.
+void check_sample(const CodeFile& vectors, const VectorStoreSpec& spec, const CodeFile& codes,
+                  const std::filesystem::path& path) {
+  constexpr size_t kSample = 32;
+  std::vector<uint8_t> expected;
+  const size_t rows = vectors.rows(), sample = std::min(kSample, rows);
+  for (size_t i = 0; i < sample; ++i) {
+    const size_t row = sample < 2 ? 0 : i * (rows - 1) / (sample - 1);
+    encode_block(decode_block(vectors, spec, row, 1).view(), codes.spec(), spec, expected);
+    const uint8_t* got = codes.data() + row * codes.stride();
+    size_t differ = 0;
+    for (size_t b = 0; b < expected.size(); ++b) differ += got[b] != expected[b] ? 1 : 0;
+    if (differ * 4 <= expected.size()) continue;
+    throw_error(ErrorKind::bad_format, path.string(), "row {} is not the code of its vector", row);
+  }
+}
+
 // A file of codes follows from the vectors: it is written again, beside its place, and moved there.
 void remake_codes(const CodeFile& vectors, const VectorStoreSpec& spec, const CodeSpec& code,
                   const std::filesystem::path& path) {
@@ -99,15 +126,11 @@ void remake_codes(const CodeFile& vectors, const VectorStoreSpec& spec, const Co
   {
     CodeFile out = CodeFile::create(beside, code, spec.unit_prefixes);
     std::vector<uint8_t> bytes;
-    Mat<float> block(std::min(rows_per_block(spec), vectors.rows()), spec.dims);
-    for (size_t begin = 0; begin < vectors.rows(); begin += block.rows()) {
+    const size_t step = rows_per_block(spec);
+    for (size_t begin = 0; begin < vectors.rows(); begin += step) {
       check_interrupted();
-      const size_t count = std::min(block.rows(), vectors.rows() - begin);
-      for (size_t i = 0; i < count; ++i) {
-        decode_row(vectors.data() + (begin + i) * vectors.stride(), spec.full,
-                   {block.row(i), spec.dims});
-      }
-      encode_block(block.view().row_range(0, count), code, spec, bytes);
+      const size_t count = std::min(step, vectors.rows() - begin);
+      encode_block(decode_block(vectors, spec, begin, count).view(), code, spec, bytes);
       out.write(bytes);
     }
     out.sync();
@@ -121,7 +144,9 @@ void remake_codes(const CodeFile& vectors, const VectorStoreSpec& spec, const Co
 CodeFile open_codes(const CodeFile& vectors, const VectorStoreSpec& spec, const CodeSpec& code,
                     const std::filesystem::path& path, bool writable) {
   const auto open = [&] {
-    return CodeFile::open(path, code, spec.unit_prefixes, vectors.rows(), writable);
+    CodeFile file = CodeFile::open(path, code, spec.unit_prefixes, vectors.rows(), writable);
+    check_sample(vectors, spec, file, path);
+    return file;
   };
   try {
     return open();

@@ -239,8 +239,9 @@ TEST_F(VectorStoreTest, CodesAreMadeAgain) {
     const std::string good = read_file(path);
     std::string foreign = good;
     foreign[9] = static_cast<char>(foreign[9] ^ 0x11);
+    const std::string zeros = good.substr(0, 64) + std::string(good.size() - 64, '\0');
     for (const std::string& bad :
-         {std::string(), good.substr(0, 63), good.substr(0, good.size() - 1), foreign}) {
+         {std::string(), good.substr(0, 63), good.substr(0, good.size() - 1), foreign, zeros}) {
       write_file(path, bad);
       expect_error(ErrorKind::bad_format, "makes them again, such as akin index compact",
                    [&] { VectorStore::open(folder_, spec, 4, false); });
