@@ -286,6 +286,7 @@ LoadedTextClassifier load_text_classifier(const std::filesystem::path& folder,
                                           const CpuOptions& options) {
   model::Model model = model::load_classifier_body(folder);
   model::ClassificationHead head = model::load_classification_head(folder, model);
+  model::add_head(head, model);
   LoadedTextClassifier out;
   out.info = model::encoder_info(model, options.precision);
   out.info.dim = head.labels.size();
@@ -299,6 +300,7 @@ LoadedTextClassifier load_text_classifier(const std::filesystem::path& folder,
 LoadedPairScorer load_pair_scorer(const std::filesystem::path& folder, const CpuOptions& options) {
   model::Model model = model::load_classifier_body(folder);
   model::ClassificationHead head = model::load_classification_head(folder, model);
+  model::add_head(head, model);
   LoadedPairScorer out;
   out.info = model::encoder_info(model, options.precision);
   out.info.dim = 1;

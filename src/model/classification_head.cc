@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "model/family.h"
 #include "model/weights.h"
@@ -140,6 +141,20 @@ ClassificationHead load_classification_head(const fs::path& folder, const Model&
   if (model.arch.family == "modernbert") read_modernbert(config, reader, hidden, head);
   head.labels = read_labels(config, static_cast<size_t>(classes));
   return head;
+}
+
+void add_head(const ClassificationHead& head, Model& model) {
+  Hasher hasher;
+  hasher.add(model.fingerprint);
+  for (const auto* values : {&head.dense, &head.dense_bias, &head.norm_gamma, &head.norm_beta,
+                             &head.out, &head.out_bias}) {
+    hasher.add(values->size());
+    hasher.add(std::string_view(reinterpret_cast<const char*>(values->data()),
+                                values->size() * sizeof(float)));
+    model.parameters += values->size();
+  }
+  for (const std::string& label : head.labels) hasher.add(label);
+  model.fingerprint = hasher.hex();
 }
 
 }  // namespace akin::model

@@ -41,6 +41,9 @@ Model load_classifier_body(const std::filesystem::path& folder);
 ClassificationHead load_classification_head(const std::filesystem::path& folder,
                                             const Model& model);
 
+// Counts the head in the model's parameters and fingerprint, which know the encoder alone.
+void add_head(const ClassificationHead& head, Model& model);
+
 // A pair of texts between special tokens: before A between B after, with token types.
 struct PairLayout {
   struct Run {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "run_program.h"
 #include "store/safetensors.h"
@@ -104,6 +105,7 @@ TEST(Transformer, TokenVectorsCoverTheText) {
 // A reranker and a classifier have scores and no vectors.
 TEST(Transformer, FoldersWithAHeadAreDescribedExaminedAndQuantized) {
   const TemporaryFolder folder;
+  std::set<std::string> fingerprints;
   for (const int64_t classes : {1, 3}) {
     const auto model = write_tiny_classifier(folder, "m" + std::to_string(classes), classes);
     const auto info = run({"info", model, "--json"});
@@ -112,6 +114,8 @@ TEST(Transformer, FoldersWithAHeadAreDescribedExaminedAndQuantized) {
     EXPECT_EQ(facts.at("kind"), classes == 1 ? "reranker" : "classifier");
     EXPECT_EQ(facts.at("labels").size(), static_cast<size_t>(classes));
     EXPECT_FALSE(facts.contains("pooling"));
+    fingerprints.insert(facts.at("fingerprint").get<std::string>());
+    EXPECT_EQ(run({"doctor", model, "--write-probe"}).code, 2);
     const auto doctor = run({"doctor", model});
     EXPECT_EQ(doctor.code, 0) << doctor.out << doctor.err;
     EXPECT_NE(doctor.out.find("ok    scores"), std::string::npos) << doctor.out;
@@ -119,6 +123,7 @@ TEST(Transformer, FoldersWithAHeadAreDescribedExaminedAndQuantized) {
     EXPECT_EQ(small.code, 0) << small.err;
     EXPECT_EQ(run({"doctor", model + "-int8"}).code, 0);
   }
+  EXPECT_EQ(fingerprints.size(), 2U);  // the heads differ
 }
 
 TEST(Transformer, AQuantizedFolderMayDifferFromItsRecord) {

@@ -73,9 +73,14 @@ bool examine(const std::string& name, const DoctorOptions& options, Context& con
   ModelOptions load = options.model;
   load.model = name;
   const auto folder = resolve_model_folder(name);
+  const bool has_scores = model::is_classifier_folder(folder) && load.pooling.empty();
+  if (has_scores && options.write_probe) {
+    throw_error(ErrorKind::usage, "--write-probe",
+                "records vectors, and {} has scores; leave it out", quote(name));
+  }
   show(check_files(folder));
   try {
-    if (model::is_classifier_folder(folder) && load.pooling.empty()) {
+    if (has_scores) {
       const auto body = model::load_classifier_body(folder);
       show(check_weights(body));
       show(check_tokenizer(body));

@@ -68,8 +68,10 @@ nlohmann::ordered_json describe(const model::Model& model, Precision precision) 
 // A folder with a head over the encoder has scores for labels, and no vectors.
 nlohmann::ordered_json describe_classifier(const std::filesystem::path& folder,
                                            Precision precision) {
-  const auto model = model::load_classifier_body(folder);
-  const auto labels = model::load_classification_head(folder, model).labels;
+  auto model = model::load_classifier_body(folder);
+  const auto head = model::load_classification_head(folder, model);
+  model::add_head(head, model);
+  const auto& labels = head.labels;
   nlohmann::ordered_json out = describe(model, precision);
   for (const char* of_vectors : {"dims", "matryoshka_dims", "pooling", "normalizes", "similarity",
                                  "prompts", "default_prompt", "tasks"}) {
