@@ -3,6 +3,8 @@
 // model here has several, and the request's fields say which is meant.
 #include <fmt/format.h>
 
+#include <charconv>
+#include <map>
 #include <memory>
 #include <mutex>
 
@@ -40,6 +42,7 @@ class Gather {
   void put(size_t index, HttpResponse response) {
     std::unique_lock lock(mutex_);
     if (response.status != 200 && failed_.status == 200) failed_ = response;
+    for (const auto& [name, value] : response.headers) add(name, value);
     bodies_[index] = std::move(response.body);
     if (--left_ > 0) return;
     lock.unlock();
@@ -49,12 +52,26 @@ class Gather {
       if (i > 0) out += ',';
       out += bodies_[i];
     }
-    reply_(json_response(out + "]}"));
+    HttpResponse answer = json_response(out + "]}");
+    for (const auto& [name, count] : counts_) {
+      answer.headers.emplace_back(name, std::to_string(count));
+    }
+    reply_(std::move(answer));
   }
 
  private:
+  // x-akin-truncated-inputs and its like are counted over all answers; TEI's own headers, of times
+  // and tokens, the original leaves out here.
+  void add(const std::string& name, std::string_view value) {
+    if (!name.starts_with("x-akin-")) return;
+    uint64_t number = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (error == std::errc() && end == value.data() + value.size()) counts_[name] += number;
+  }
+
   std::mutex mutex_;
   std::vector<std::string> bodies_;
+  std::map<std::string, uint64_t> counts_;
   size_t left_;
   HttpResponse failed_;
   Reply reply_;
