@@ -41,7 +41,7 @@ LabelledPairs read_pairs(const std::string& path) {
 
 }  // namespace
 
-void run_calibration(const std::string& pairs, Encoder& encoder, Precision dtype, size_t dims,
+void run_calibration(const std::string& pairs, Encoder& encoder, size_t dims,
                      const eval::CalibrationOptions& options, const std::string& out,
                      Context& context) {
   const LabelledPairs data = read_pairs(pairs);
@@ -63,7 +63,7 @@ void run_calibration(const std::string& pairs, Encoder& encoder, Precision dtype
     file.model = encoder.info().name;
     file.fingerprint = encoder.info().fingerprint;
     file.dims = dims;
-    file.dtype = precision_name(dtype);
+    file.dtype = precision_name(encoder.info().precision);
     file.measure = eval::uses_dot(cached) ? "dot" : "cosine";
     file.prompt = prompt.prompt;
     file.adapter = prompt.adapter;

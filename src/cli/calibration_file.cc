@@ -15,6 +15,8 @@ using Json = nlohmann::ordered_json;
 constexpr std::string_view kKind = "calibration";
 constexpr uint64_t kMostBytes = uint64_t{1} << 28;
 
+bool is_probability(double value) { return value >= 0 && value <= 1; }
+
 eval::Calibrator read_calibrator(const Json& json, const std::string& where) {
   eval::Calibrator out;
   const auto method = json.at("method").get<std::string>();
@@ -37,8 +39,8 @@ eval::Calibrator read_calibrator(const Json& json, const std::string& where) {
   if (out.knots.empty() || out.knots.size() != out.values.size() ||
       !std::is_sorted(out.knots.begin(), out.knots.end()) ||
       !std::all_of(out.knots.begin(), out.knots.end(), finite) ||
-      !std::all_of(out.values.begin(), out.values.end(),
-                   [](double value) { return value >= 0 && value <= 1; })) {
+      !std::is_sorted(out.values.begin(), out.values.end()) ||
+      !std::all_of(out.values.begin(), out.values.end(), is_probability)) {
     fail("knots and values are no rising steps");
   }
   return out;
@@ -67,6 +69,10 @@ CalibrationFile read_calibration(const std::filesystem::path& path) {
     }
     out.model = json.at("model").get<std::string>();
     out.fingerprint = json.at("fingerprint").get<std::string>();
+    if (!json.at("dims").is_number_unsigned()) {
+      throw_error(ErrorKind::bad_format, where, "\"dims\" is {}, expected a whole number",
+                  quote(json.at("dims").dump()));
+    }
     out.dims = json.at("dims").get<size_t>();
     out.dtype = json.at("dtype").get<std::string>();
     out.measure = json.at("measure").get<std::string>();
@@ -79,6 +85,13 @@ CalibrationFile read_calibration(const std::filesystem::path& path) {
     throw_error(ErrorKind::bad_format, where, "is not what akin eval --calibrate --out writes: {}",
                 error.what());
   }
+  if (!std::isfinite(out.threshold) || !is_probability(out.threshold_probability)) {
+    throw_error(
+        ErrorKind::bad_format, where,
+        "the threshold is a score of {} with a probability of {}; write the file again with "
+        "akin eval --calibrate",
+        out.threshold, out.threshold_probability);
+  }
   if (out.measure != "cosine" && out.measure != "dot") {
     throw_error(ErrorKind::bad_format, where, "the measure is {}, expected cosine or dot",
                 quote(out.measure));
@@ -88,6 +101,11 @@ CalibrationFile read_calibration(const std::filesystem::path& path) {
 
 void check_calibration(const CalibrationFile& file, const EncoderInfo& info, size_t dims,
                        std::string_view dtype, const std::string& path) {
+  if (file.dtype != dtype && file.model == info.name) {
+    throw_error(ErrorKind::usage, path,
+                "was fitted on {} vectors, and these are {}; give --dtype {}, or calibrate again",
+                file.dtype, dtype, file.dtype);
+  }
   if (file.fingerprint != info.fingerprint) {
     throw_error(ErrorKind::usage, path,
                 "was fitted on vectors of {} ({}), and this is {} ({}): scores of two models do "
@@ -99,11 +117,6 @@ void check_calibration(const CalibrationFile& file, const EncoderInfo& info, siz
                 "was fitted on vectors of {} dims, and these have {}; give --dims {}, or calibrate "
                 "again",
                 file.dims, dims, file.dims);
-  }
-  if (file.dtype != dtype) {
-    throw_error(ErrorKind::usage, path,
-                "was fitted on {} vectors, and these are {}; give --dtype {}, or calibrate again",
-                file.dtype, dtype, file.dtype);
   }
 }
 

@@ -99,9 +99,10 @@ std::vector<serve::CarriedIndex> open_indexes(const std::vector<std::string>& in
     }
     if (carried.model.empty()) {
       throw_error(ErrorKind::usage, "--index",
-                  "{} was made with {} ({}), which is not served here; served: {}",
-                  quote(named.folder), quote(spec.model), spec.fingerprint.substr(0, 8),
-                  fmt::join(served, ", "));
+                  "{} was made with {}{} ({}), which is not served here; served: {}",
+                  quote(named.folder), quote(spec.model),
+                  spec.precision.empty() ? "" : fmt::format(" by --dtype {}", spec.precision),
+                  spec.fingerprint.substr(0, 8), fmt::join(served, ", "));
     }
     out.push_back(std::move(carried));
   }

@@ -415,8 +415,7 @@ int run_calibrate(EvalOptions& options, Context& context) {
   warn_of_dims(options, encoder->info(), context);
   const std::string out = options.out.value_or("");
   if (!out.empty()) check_output("--out", out);
-  run_calibration(options.calibrate, *encoder, options.model.dtype, dims, calibration, out,
-                  context);
+  run_calibration(options.calibrate, *encoder, dims, calibration, out, context);
   return 0;
 }
 

@@ -231,7 +231,7 @@ CalibrationFile open_calibration(SimilarityOptions& options, const Encoder& enco
   CalibrationFile file = read_calibration(options.calibrated);
   const EncoderInfo& info = encoder.info();
   const size_t dims = options.encode.dims == 0 ? info.dim : options.encode.dims;
-  check_calibration(file, info, dims, precision_name(options.model.dtype), options.calibrated);
+  check_calibration(file, info, dims, precision_name(info.precision), options.calibrated);
   options.encode.prompt = file.prompt;
   options.encode.task = file.adapter;
   options.encode.allow_any_dims = true;  // as they were fitted
