@@ -157,7 +157,7 @@ EncodeOptions encode_options(const EncodeFlags& flags, Side side, const EncoderI
   out.dims = flags.dims;
   out.allow_any_dims = flags.allow_any_dims;
   out.normalize = flags.normalize;
-  if (!flags.normalize && info.normalizes) {
+  if (!flags.normalize && info.normalizes && (flags.dims == 0 || flags.dims == info.dim)) {
     context.warn(fmt::format(
         "akin: warning: --no-normalize changes nothing: {} ends in a Normalize step of its own",
         info.name));

@@ -33,7 +33,8 @@ void encode_texts(const TokenBatch& all, const EncoderInfo& info, const EncodeOp
       value /= tokens;
       squares += value * value;
     }
-    const bool unit = (options.normalize || info.normalizes) && squares > 0;
+    const bool unit =
+        (options.normalize || (info.normalizes && out.cols() == info.dim)) && squares > 0;
     const double factor = unit ? 1 / std::sqrt(squares) : 1;
     for (size_t d = 0; d < sum.size(); ++d) out(text, d) = static_cast<float>(factor * sum[d]);
   }

@@ -11,7 +11,7 @@
 namespace akin {
 
 // encode(rows) fills one row an entry of `all`. out: [texts, dims]; of unit length where options
-// or the model say so.
+// say so, or the model of vectors that keep all dims.
 void encode_texts(const TokenBatch& all, const EncoderInfo& info, const EncodeOptions& options,
                   MatView<float> out, const std::function<void(MatView<float>)>& encode);
 

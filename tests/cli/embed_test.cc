@@ -147,7 +147,8 @@ TEST(Embed, HostileTextIsEmbeddedAndCounted) {
 TEST(Embed, ZeroVectorsAreCounted) {
   const auto done = run({"embed", "--model", kChineseModel, "--text", "你好", "--text", "😀"});
   EXPECT_EQ(done.code, 0);
-  EXPECT_NE(done.err.find("1 zero vectors, of texts without a known token"), std::string::npos)
+  EXPECT_NE(done.err.find("1 zero vectors, such as of texts without a known token"),
+            std::string::npos)
       << done.err;
 }
 
@@ -230,6 +231,9 @@ TEST(Embed, WrongUsageNamesWhatIsWrong) {
       {{"embed", "--model", kModel, "--text", "x", "--dims", "65"}, 2, "64"},
       {{"embed", "--model", kModel, "--text", "x", "--dims", "32"}, 2, "allow-any-dims"},
       {{"embed", "--model", kModel, "--text", "x", "--pooling", "max"}, 2, "was made with mean"},
+      {{"embed", "--model", kModel, "x", "--late-chunking", "--truncate", "middle"},
+       2,
+       "no neighbours"},
       {{"embed", "--model", kModel, "--text", "x", "--threads", "9999999"}, 2, "at most 4096"},
       {{"embed", "--model", kModel, "--text", "x", "--prompt-name", "query"}, 1, "prompt"},
       {{"embed", "--model", kModel, "--text", "x", "--task", "retrieval"}, 1, "task"},

@@ -205,6 +205,11 @@ void check_flags(const EmbedOptions& options, const store::VectorWriterOptions& 
              "names its chunks, which .npy and raw outputs cannot hold; write .jsonl");
     }
   }
+  if (options.late_chunking && options.encode.truncate == Truncate::middle) {
+    refuse("--truncate",
+           "middle leaves two ends that are no neighbours, and a chunk over both "
+           "would hold what was cut; pass right or left");
+  }
   if (!options.tokens) return;
   if (options.late_chunking) refuse("--late-chunking", "and --tokens are two outputs; give one");
   if (options.encode.dims != 0)
@@ -477,7 +482,7 @@ int run(EmbedOptions& options, Context& context) {
                          totals.first_truncated);
   if (totals.chunked > 0) words += fmt::format("; {} read in pieces", thousands(totals.chunked));
   if (totals.zero > 0) {
-    words += fmt::format("; {} zero vectors, of texts without a known token (first: {})",
+    words += fmt::format("; {} zero vectors, such as of texts without a known token (first: {})",
                          thousands(totals.zero), totals.first_zero);
   }
   if (totals.invalid_utf8 > 0)
