@@ -185,7 +185,9 @@ class TableRecords : public RecordReader {
   }
   [[noreturn]] void fail_empty(std::string_view column) const {
     throw_error(ErrorKind::bad_format, rows_->where(),
-                "column {} has no text. Repair the row, or pass --skip-bad-rows", quote(column));
+                "column {} has no text. Repair the row, or pass --skip-bad-rows (in a recipe: "
+                "skip_bad_rows)",
+                quote(column));
   }
   // Appends a text, or each of a list of texts.
   void read_texts(const Value& value, std::string_view column, std::vector<std::string>& out) {
