@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "loss/loss.h"
 
 namespace akin::train {
 namespace {
@@ -49,6 +50,12 @@ void check_values(const Recipe& recipe, const std::string& where) {
   check_range(where, "ewc.clip", recipe.ewc.clip, 1e-9, 1, "a quantile, above 0 and up to 1");
   check_range(where, "ewc.decay", recipe.ewc.decay, 0, 1, "from 0 to 1");
   check_range(where, "pretrain.bag_weight", recipe.pretrain.bag_weight, 0, 1e6, "0 or more");
+  check_range(where, "mixture.alpha", recipe.mixture.alpha, 0, 1, "from 0 to 1");
+  for (const SourceTable& source : recipe.sources) {
+    check_range(where, fmt::format("source.{}.weight", source.name), source.weight, 1e-300, kMany,
+                "more than 0");
+    if (!source.loss.name.empty()) loss::make_loss(source.loss.name, source.loss.options);
+  }
   if (!recipe.model.position.empty() && recipe.model.position != "rotary") {
     throw_error(ErrorKind::usage, where, "model.position is {}, expected rotary or nothing",
                 quote(recipe.model.position));
