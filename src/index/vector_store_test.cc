@@ -259,6 +259,23 @@ TEST_F(VectorStoreTest, CodesAreMadeAgain) {
   }
 }
 
+// Codes of f32 beside vectors in f16 are not those of the f16 to the byte, and good all the same.
+TEST_F(VectorStoreTest, CodesBesideHalvesAreKept) {
+  const VectorStoreSpec spec{
+      24, Code::f16, {{Code::int8, 3}, {Code::int8, 24}, {Code::binary, 8}, {Code::f32, 5}}};
+  VectorStore::create(folder_, spec)->append(unit(500, 24, 3).view());
+  const auto read_all = [&] {
+    std::vector<std::string> out;
+    for (const char* name : {"codes.int8.3", "codes.int8.24", "codes.binary.8", "codes.f32.5"})
+      out.push_back(read_file(folder_ / name));
+    return out;
+  };
+  const auto before = read_all();
+  EXPECT_EQ(VectorStore::open(folder_, spec, 500, false)->rows(), 500U);
+  EXPECT_EQ(VectorStore::open(folder_, spec, 500, true)->rows(), 500U);
+  EXPECT_EQ(read_all(), before);
+}
+
 TEST_F(VectorStoreTest, BadInput) {
   const auto bad = [&](VectorStoreSpec spec, std::string_view part) {
     expect_error(ErrorKind::usage, part, [&] { VectorStore::create(folder_ / "x", spec); });
