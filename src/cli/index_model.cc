@@ -31,6 +31,19 @@ void take_over(const index::IndexSpec& spec, ModelOptions& model) {
   }
 }
 
+std::unique_ptr<Encoder> load(const ModelOptions& model, bool remembered) {
+  try {
+    return load_encoder(model);
+  } catch (const Error& error) {
+    if (!remembered || error.kind() != ErrorKind::not_found) throw;
+    throw Error(error.kind(),
+                fmt::format("{}. It is the model that the index was built with; say where it is "
+                            "now by --model",
+                            error.message()),
+                error.where());
+  }
+}
+
 }  // namespace
 
 std::string model_source(const std::string& model) {
@@ -43,8 +56,9 @@ std::string model_source(const std::string& model) {
 std::unique_ptr<Encoder> open_index_model(const index::Index& index, ModelOptions model,
                                           bool allow_mismatch) {
   const auto& spec = index.spec();
+  const bool remembered = model.model.empty();
   take_over(spec, model);
-  auto encoder = load_encoder(model);
+  auto encoder = load(model, remembered);
   const EncoderInfo& info = encoder->info();
   if (!allow_mismatch) index.check_model(info.name, info.fingerprint);
   // Another model's vectors may be cut only where it was trained for that.

@@ -205,6 +205,11 @@ TEST(IndexCommand, RefusesAnotherModel) {
   EXPECT_EQ(stats(fast)["precision"], "int8");
   const auto found = run({"search", "--index", fast, "x"});
   EXPECT_EQ(found.code, 0) << found.err;
+  std::filesystem::rename(tiny, folder.file("moved"));
+  const auto lost = run({"search", "--index", fast, "x"});
+  EXPECT_EQ(lost.code, 1);
+  EXPECT_NE(lost.err.find("say where it is now by --model"), std::string::npos) << lost.err;
+  EXPECT_EQ(run({"search", "--index", fast, "x", "--model", folder.file("moved")}).code, 0);
   const auto wider = run({"search", "--index", fast, "x", "--model", kModel, "--allow-mismatch"});
   EXPECT_EQ(wider.code, 2);
   EXPECT_NE(wider.err.find("vectors of 64 dims, the index of 16"), std::string::npos) << wider.err;
