@@ -79,6 +79,14 @@ void check_head(const Head& got, const CodeSpec& spec, bool unit,
 
 }  // namespace
 
+void sync_folder(const std::filesystem::path& folder) {
+  const int file = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool good = file >= 0 && ::fsync(file) == 0;
+  const int error = errno;
+  if (file >= 0) ::close(file);
+  if (!good) throw_error(ErrorKind::io, folder.string(), "cannot sync: {}", std::strerror(error));
+}
+
 CodeFile::~CodeFile() {
   if (map_ != nullptr) ::munmap(map_, mapped_bytes_);
   if (file_ >= 0) ::close(file_);

@@ -11,6 +11,9 @@
 
 namespace akin::index {
 
+// Makes new names in a folder durable. Errors: io.
+void sync_folder(const std::filesystem::path& folder);
+
 class CodeFile {
  public:
   static constexpr size_t kHeadBytes = 64;

@@ -1,15 +1,11 @@
 // Opening and creating an index, and what is asked of it besides searching.
 #include "index/index.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <system_error>
 
 #include "base/error.h"
+#include "index/code_file.h"
 #include "index/index_files.h"
 
 namespace akin::index {
@@ -62,14 +58,6 @@ uint64_t bytes_below(const fs::path& folder, std::string_view prefix) {
 }
 
 }  // namespace
-
-void sync_folder(const fs::path& folder) {
-  const int file = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool good = file >= 0 && ::fsync(file) == 0;
-  const int error = errno;
-  if (file >= 0) ::close(file);
-  if (!good) throw_error(ErrorKind::io, folder.string(), "cannot sync: {}", std::strerror(error));
-}
 
 std::unique_ptr<Index> Index::create(const fs::path& folder, const IndexSpec& spec) {
   check_spec(spec);

@@ -19,9 +19,6 @@
 
 namespace akin::index {
 
-// Makes new names in a folder durable. Errors: io.
-void sync_folder(const std::filesystem::path& folder);
-
 class FolderIndex final : public Index {
  public:
   FolderIndex(std::filesystem::path folder, bool writable);

@@ -5,6 +5,8 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "index/code_file.h"
+#include "index/flat_select.h"
 #include "index/index_files.h"
 
 namespace akin::index {
@@ -57,9 +59,7 @@ std::vector<size_t> FolderIndex::check_documents(std::span<const Document> docum
       throw_error(ErrorKind::usage, "id", "{} comes twice in one call", quote(document.id));
     }
     check_metadata(document);
-    const bool all_finite = std::all_of(vectors.row(i), vectors.row(i) + vectors.cols(),
-                                        [](float x) { return std::isfinite(x); });
-    if (!all_finite) {
+    if (!all_finite(vectors.row(i), vectors.cols())) {
       throw_error(ErrorKind::usage, "vectors", "the one of document {} is not finite",
                   quote(document.id));
     }

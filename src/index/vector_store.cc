@@ -1,12 +1,8 @@
 // See vector_store.h. One CodeFile a code; scan.h does the searching.
 #include "index/vector_store.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <string>
 
@@ -50,14 +46,6 @@ std::filesystem::path file_of(const std::filesystem::path& folder, const VectorS
   if (i == 0) return folder / fmt::format("vectors.{}", code_name(spec.full));
   const CodeSpec& code = spec.extra[i - 1];
   return folder / fmt::format("codes.{}.{}", code_name(code.code), code.dims);
-}
-
-void sync_folder(const std::filesystem::path& folder) {
-  const int file = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool good = file >= 0 && ::fsync(file) == 0;
-  const int error = errno;
-  if (file >= 0) ::close(file);
-  if (!good) throw_error(ErrorKind::io, folder.string(), "cannot sync: {}", std::strerror(error));
 }
 
 // The first `dims` of each row, of length 1 where unit says so.
