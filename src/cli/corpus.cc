@@ -1,11 +1,11 @@
 #include "cli/corpus.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 #include <system_error>
 
 #include "base/error.h"
+#include "base/finite.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "cli/terminal.h"
@@ -35,10 +35,7 @@ Mat<float> read_vectors(const fs::path& file, size_t rows, size_t dims) {
                 vectors.rows(), vectors.cols(), rows, dims);
   }
   for (size_t row = 0; row < rows; ++row) {
-    if (std::all_of(vectors.row(row), vectors.row(row) + dims,
-                    [](float x) { return std::isfinite(x); })) {
-      continue;
-    }
+    if (all_finite({vectors.row(row), dims})) continue;
     throw_error(ErrorKind::bad_format, file.string(),
                 "row {} holds a value that is not a finite number, which no answer can be ranked "
                 "by; embed its text again, or take the row out",

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/finite.h"
 #include "base/json.h"
 #include "cli/similarity_measure.h"
 #include "engine/pair_scorer.h"
@@ -163,9 +164,8 @@ Findings check_classifier(const fs::path& folder, size_t threads, Precision prec
   std::vector<ClassifierInput> inputs;
   for (const std::string_view text : kProbeTexts) inputs.push_back({text, kProbeTexts[0]});
   const Mat<float> logits = loaded.classifier->classify(inputs, Truncate::right).logits;
-  const bool finite = std::all_of(logits.data(), logits.data() + logits.rows() * logits.cols(),
-                                  [](float x) { return std::isfinite(x); });
-  if (finite) return {settings, {Verdict::ok, "scores", "finite for every probe text", ""}};
+  if (all_finite({logits.data(), logits.rows() * logits.cols()}))
+    return {settings, {Verdict::ok, "scores", "finite for every probe text", ""}};
   return {settings,
           {Verdict::fail, "scores", "some are not finite numbers",
            "the weights are damaged; download the folder again"}};

@@ -1,9 +1,10 @@
 #include "serve/batcher.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <new>
+
+#include "base/finite.h"
 
 namespace akin::serve {
 
@@ -44,10 +45,6 @@ Error as_error(const std::exception_ptr& thrown) {
   } catch (const std::exception& error) {
     return {ErrorKind::internal, error.what()};
   }
-}
-
-bool all_finite(MatView<const float> row) {
-  return std::all_of(row.data(), row.data() + row.cols(), [](float x) { return std::isfinite(x); });
 }
 
 }  // namespace
@@ -334,7 +331,7 @@ void Batcher::deliver(const Texts& texts, MatView<const float> vectors, Clock::t
     const std::span<const float> vector{vectors.row(i), vectors.cols()};
     text.state = TextWork::State::done;
     if (text.listed) in_flight_.erase(text.key);
-    const bool finite = all_finite(vectors.row_range(i, 1));
+    const bool finite = all_finite({vectors.row(i), vectors.cols()});
     if (finite && cache_ && text.listed) cache_->put(text.key, vector);
     for (const auto& [job, slot] : text.waiters) {
       if (job->settled) continue;

@@ -84,6 +84,9 @@ constexpr CommandInfo kInfo = {
     "akin index delete packages.index vlc xmms2\n"
     "akin search --index packages.index \"play music files\""};
 
+// As the help of the flags says.
+static_assert(index::HnswSpec{}.links == 16 && index::HnswSpec{}.build_breadth == 200);
+
 index::Code code_of(Kept kept) { return kept == Kept::f16 ? index::Code::f16 : index::Code::f32; }
 
 index::IndexSpec make_spec(const IndexOptions& options, const EncoderInfo& info,
