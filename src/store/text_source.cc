@@ -25,6 +25,7 @@ RowSource::RowSource(std::unique_ptr<ByteStream> in, std::string where, TextSour
 
 void RowSource::bad_row(uint64_t line, std::string_view message) {
   const std::string where = fmt::format("{}:{}", where_, line);
+  if (message.ends_with('.')) message.remove_suffix(1);  // a parser's own
   if (!options_.skip_bad_rows) {
     throw_error(ErrorKind::bad_format, where,
                 "{}. Repair the row, or pass --skip-bad-rows (in a recipe: skip_bad_rows)",
