@@ -1,9 +1,13 @@
-// Shell completion scripts, from the same declarations as --help. They complete verbs, flags,
-// choices and file names, and call nothing but the shell.
+// Shell completion scripts, from the same declarations as --help. They complete verbs and what a
+// verb does, flags, choices, the models that come with akin, and file names, and call nothing but
+// the shell.
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "base/error.h"
 #include "cli/help.h"
+#include "cli/load.h"
 #include "cli/registry.h"
 
 namespace akin::cli {
@@ -16,6 +20,38 @@ std::vector<std::string> flags_of(const OptionField& field) {
   return out;
 }
 
+std::string shipped_names() {
+  std::string out;
+  for (const auto& [name, folder] : shipped_models()) out += (out.empty() ? "" : " ") + name;
+  return out;
+}
+
+// Words that stand for themselves behind a verb, as files do not.
+std::string words_behind(std::string_view verb) {
+  if (verb == "index") return "build add delete stats compact";
+  if (verb == "tokenizer") return "train";
+  if (verb == "completion") return "bash zsh fish";
+  if (verb == "help") return fmt::format("{}", fmt::join(command_names(), " "));
+  const auto command = make_command(verb);
+  const auto fields = all_fields(*command);
+  const bool models = std::any_of(fields.begin(), fields.end(), [](const auto& field) {
+    return field.positional && field.value == "MODEL";
+  });
+  return models ? shipped_names() : "";
+}
+
+// What a flag may be followed by, and whether a file name is possible, too.
+struct Values {
+  std::string words;
+  bool files = true;
+};
+Values values_of(const OptionField& field) {
+  if (!field.choices.empty()) return {fmt::format("{}", fmt::join(field.choices, " ")), false};
+  return {field.value == "MODEL" ? shipped_names() : "", true};
+}
+
+constexpr std::string_view kFiles = " $(compgen -f -- \"$word\")";
+
 std::string bash_script() {
   std::string out =
       "# bash completion for akin, written by: akin completion bash\n_akin() {\n  local "
@@ -25,27 +61,29 @@ std::string bash_script() {
       "  if ((COMP_CWORD == 1)); then\n    COMPREPLY=($(compgen -W \"{}\" -- \"$word\"))\n    "
       "return\n  fi\n",
       fmt::join(command_names(), " "));
-  out += "  local flags=\n  case $verb in\n";
+  out += "  local flags= words=\n  case $verb in\n";
   std::string values;
   for (const auto name : command_names()) {
     const auto command = make_command(name);
     std::string flags = "--help";
     for (const auto& field : all_fields(*command)) {
       for (const auto& flag : flags_of(field)) flags += " " + flag;
-      if (!field.choices.empty() && !field.positional) {
+      const auto [words, files] = values_of(field);
+      if (!words.empty() && !field.positional) {
         values += fmt::format(
-            "    \"{} {}\")\n      COMPREPLY=($(compgen -W \"{}\" -- \"$word\"))\n      return "
+            "    \"{} {}\")\n      COMPREPLY=($(compgen -W \"{}\" -- \"$word\"){})\n      return "
             ";;\n",
-            name, field.flag(), fmt::join(field.choices, " "));
+            name, field.flag(), words, files ? kFiles : "");
       }
     }
-    out += fmt::format("    {}) flags=\"{}\" ;;\n", name, flags);
+    out += fmt::format("    {}) flags=\"{}\" words=\"{}\" ;;\n", name, flags, words_behind(name));
   }
   out += "  esac\n  case \"$verb $previous\" in\n" + values;
   out +=
       "  esac\n  if [[ $word == -* ]]; then\n    COMPREPLY=($(compgen -W \"$flags\" -- "
       "\"$word\"))\n  else\n"
-      "    COMPREPLY=($(compgen -f -- \"$word\"))\n  fi\n}\ncomplete -o filenames -F _akin akin\n";
+      "    COMPREPLY=($(compgen -W \"$words\" -- \"$word\") $(compgen -f -- \"$word\"))\n  "
+      "fi\n}\ncomplete -o filenames -F _akin akin\n";
   return out;
 }
 
@@ -62,6 +100,12 @@ std::string zsh_help(std::string_view text) {
     out += c;
   }
   return out;
+}
+
+// The action of a specification of _arguments.
+std::string zsh_values(std::string_view words, bool files) {
+  if (words.empty()) return "_files";
+  return files ? fmt::format("{{compadd {}; _files}}", words) : fmt::format("({})", words);
 }
 
 std::string zsh_script() {
@@ -83,15 +127,13 @@ std::string zsh_script() {
       for (const auto& flag : flags_of(field)) {
         std::string spec =
             fmt::format("{}{}[{}]", field.many ? "*" : "", flag, zsh_help(field.help));
-        if (!field.is_switch()) {
-          spec += field.choices.empty()
-                      ? fmt::format(":{}:_files", field.value)
-                      : fmt::format(":{}:({})", field.value, fmt::join(field.choices, " "));
+        if (const auto [words, files] = values_of(field); !field.is_switch()) {
+          spec += fmt::format(":{}:{}", field.value, zsh_values(words, files));
         }
         out += fmt::format(" {}", single_quoted(spec));
       }
     }
-    out += " '*:file:_files' ;;\n";
+    out += fmt::format(" '*:file:{}' ;;\n", zsh_values(words_behind(name), true));
   }
   return out + "  esac\n}\n_akin \"$@\"\n";
 }
@@ -102,14 +144,19 @@ std::string fish_script() {
     const auto command = make_command(name);
     out += fmt::format("complete -c akin -n __fish_use_subcommand -f -a {} -d {}\n", name,
                        single_quoted(command->info().summary));
+    if (const std::string words = words_behind(name); !words.empty()) {
+      out += fmt::format("complete -c akin -n '__fish_seen_subcommand_from {}' -a '{}'\n", name,
+                         words);
+    }
     for (const auto& field : all_fields(*command)) {
+      const auto [words, files] = values_of(field);
       for (const auto& flag : flags_of(field)) {
-        out += fmt::format("complete -c akin -n '__fish_seen_subcommand_from {}' -l {} -d {}{}\n",
-                           name, flag.substr(2), single_quoted(field.help),
-                           field.is_switch() ? ""
-                           : field.choices.empty()
-                               ? std::string(" -r")
-                               : fmt::format(" -x -a '{}'", fmt::join(field.choices, " ")));
+        out +=
+            fmt::format("complete -c akin -n '__fish_seen_subcommand_from {}' -l {} -d {}{}\n",
+                        name, flag.substr(2), single_quoted(field.help),
+                        field.is_switch() ? ""
+                        : words.empty()   ? std::string(" -r")
+                                          : fmt::format(" {} -a '{}'", files ? "-r" : "-x", words));
       }
     }
   }

@@ -399,6 +399,9 @@ TEST(Completion, BashScriptCompletes) {
   EXPECT_EQ(complete("akin emb", 1), "embed\n");
   EXPECT_EQ(complete("akin embed --trunc", 2), "--truncate\n");
   EXPECT_EQ(complete("akin embed --truncate l", 3), "left\n");
+  EXPECT_EQ(complete("akin index comp", 2), "compact\n");
+  EXPECT_EQ(complete("akin embed --model static-en-z", 3), "static-en-zh-256\n");
+  EXPECT_EQ(complete("akin info bert-", 2), "bert-en-zh-312\n");
 }
 
 }  // namespace
