@@ -35,6 +35,18 @@ void check_call(const Call& call) {
     throw Error(ErrorKind::interrupted, "the deadline passed; try again later");
 }
 
+// A file of the index that is gone or damaged is no fault of who asks.
+std::vector<index::SearchHit> search_files(const index::Index& index, std::string_view text,
+                                           std::span<const float> vector,
+                                           const index::SearchOptions& options) {
+  try {
+    return index.search(text, vector, options);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::not_found && error.kind() != ErrorKind::bad_format) throw;
+    throw Error(ErrorKind::io, error.message(), error.where());
+  }
+}
+
 }  // namespace
 
 HostIndex::HostIndex(Service& service, Workers& workers, std::vector<CarriedIndex> indexes)
@@ -148,7 +160,7 @@ void HostIndex::search(IndexSearchRequest request, const Call& call,
         if (q < request.vectors.size()) vector = request.vectors[q];
         std::string_view text;
         if (q < request.queries.size()) text = request.queries[q];
-        result.hits.push_back(carried->index->search(text, vector, request.options));
+        result.hits.push_back(search_files(*carried->index, text, vector, request.options));
       }
       if (embedded) {
         result.usage = embedded->usage;

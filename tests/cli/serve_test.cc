@@ -342,6 +342,29 @@ TEST(ServeProgram, SearchesAnIndexAsTheCommandDoes) {
   }
 }
 
+TEST(ServeProgram, AnIndexThatLostAFileDoesNotStart) {
+  const TemporaryFolder folder;
+  const auto index = folder.file("rows.index");
+  const auto built = run({"index", "build", index, folder.write("rows.txt", "one\ntwo\nthree\n"),
+                          "--model", kModel, "--codes", "int8:16"});
+  ASSERT_EQ(built.code, 0) << built.err;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(index)) {
+    if (entry.path().filename() == "codes.int8.16") std::filesystem::resize_file(entry.path(), 70);
+  }
+  ServeProgram server({"--model", "m=" + std::string(kModel), "--index", "rows=" + index});
+  const auto end = server.end();
+  EXPECT_EQ(server.port(), 0);
+  EXPECT_NE(end.err.find("makes them again"), std::string::npos) << end.err;
+  // A writer makes it again.
+  ServeProgram writer(
+      {"--model", "m=" + std::string(kModel), "--index", "rows=" + index, "--index-writable"});
+  ASSERT_GT(writer.port(), 0) << writer.end().err;
+  EXPECT_NE(ask(writer.port(), "/v1/search",
+                json{{"index", "rows"}, {"query", "two"}, {"method", "funnel"}}.dump())
+                .find("\"results\""),
+            std::string::npos);
+}
+
 // What became of one connection.
 struct Fate {
   size_t asked = 0, answered = 0, wrong = 0;
