@@ -75,25 +75,38 @@ void check_options(const ChainOptions& options) {
   }
 }
 
-// Whether the inputs are single texts. Errors: usage, if some are and some are not, or a filter
-// compares the sides of a pair.
-bool check_shape(const ChainOptions& options, const Filters& filters) {
+std::string_view shape_words(RowShape shape) {
+  if (shape == RowShape::pair) return "pairs";
+  return shape == RowShape::single ? "single texts" : "texts with a class";
+}
+
+// What the rows of the inputs are. Errors: usage, if they differ, or a filter compares the sides of
+// a pair where none is.
+RowShape check_shape(const ChainOptions& options, const Filters& filters) {
   const std::string& first = options.inputs.front();
-  const bool single = reads_single_texts(first, options.read);
+  const RowShape shape = row_shape(first, options.read);
   for (const auto& input : options.inputs) {
-    if (reads_single_texts(input, options.read) == single) continue;
+    const RowShape other = row_shape(input, options.read);
+    if (other == shape) continue;
     throw_error(ErrorKind::usage, "FILE",
                 "{} has {}, and {} has {}; clean them one after the other", first,
-                single ? "single texts" : "pairs", input, single ? "pairs" : "single texts");
+                shape_words(shape), input, shape_words(other));
   }
-  for (size_t i = 0; single && i < filters.size(); ++i) {
+  if (shape == RowShape::pair) return shape;
+  for (size_t i = 0; i < filters.size(); ++i) {
     if (!filters[i]->plan().pairs) continue;
     throw_error(ErrorKind::usage, "--filters",
-                "{} compares the sides of a pair, and {} has single texts; leave it out, or say "
-                "with --map which columns are the pair",
-                options.filters[i], first);
+                "{} compares the sides of a pair, and {} has {}; leave it out, or say with --map "
+                "which columns are the pair",
+                options.filters[i], first, shape_words(shape));
   }
-  return single;
+  if (shape == RowShape::classes && !options.read.labels.empty()) {
+    throw_error(ErrorKind::usage, "--labels",
+                "{} has texts with a class, whose names stay as they are; leave --labels out, or "
+                "say with --map which columns are a pair and its label",
+                first);
+  }
+  return shape;
 }
 
 class Chain {
@@ -102,7 +115,7 @@ class Chain {
       : options_(options),
         progress_(progress),
         filters_(make_filters(options)),
-        single_(check_shape(options, filters_)),
+        shape_(check_shape(options, filters_)),
         passes_(plan(filters_)),
         pool_(options.threads == 0 ? usable_cpus() : options.threads),
         folder_(options.work.empty() ? options.out + ".work" : options.work, options) {}
@@ -185,8 +198,7 @@ class Chain {
       parts.source = &input.emplace(options_, progress_);
     } else {
       const auto records = folder_.finished()[number - 1].at("records_out").get<uint64_t>();
-      parts.source =
-          &work.emplace(folder_.file(number - 1, "records"), records, single_, progress_);
+      parts.source = &work.emplace(folder_.file(number - 1, "records"), records, shape_, progress_);
       if (passes_[number - 1].keyed) {
         parts.repeats = &repeats.emplace(folder_.file(number - 1, "repeats"));
         parts.repeats_step = step(pass.first - 1);
@@ -217,7 +229,7 @@ class Chain {
   void survey(Filter& filter, size_t pass, uint64_t records, const RepeatBits* repeats) const {
     const auto scan = [&](const std::function<void(const Record&, uint64_t row)>& f) {
       const ProgressSink silent;
-      WorkSource source(folder_.file(pass, "records"), records, single_, silent);
+      WorkSource source(folder_.file(pass, "records"), records, shape_, silent);
       Batch batch;
       uint64_t row = 0;
       while (source.read(batch)) {
@@ -310,7 +322,7 @@ class Chain {
   const ChainOptions& options_;
   const ProgressSink& progress_;
   const Filters filters_;
-  const bool single_;
+  const RowShape shape_;
   const std::vector<Pass> passes_;
   ThreadPool pool_;
   WorkFolder folder_;

@@ -130,15 +130,26 @@ Layout known_layout(std::span<const std::string> columns, RowShape shape,
   return out;
 }
 
-bool are_single_texts(std::span<const std::string> columns) {
+RowShape shape_of_columns(std::span<const std::string> columns) {
   const std::string where;
   const KnownColumns known(columns, where);
-  const auto* const pair = std::find_if(
-      std::begin(kPairs), std::end(kPairs),
-      [&](const auto& names) { return known.has(names.first) && known.has(names.second); });
-  return pair == std::end(kPairs) && known.first(kGroups).empty() &&
-         known.first(kClasses).empty() && known.first(kLabels).empty() &&
-         !known.first(kLoneTexts).empty();
+  const bool pair = std::any_of(std::begin(kPairs), std::end(kPairs), [&](const auto& names) {
+    return known.has(names.first) && known.has(names.second);
+  });
+  if (pair || !known.first(kGroups).empty() || known.first(kLoneTexts).empty()) {
+    return RowShape::pair;
+  }
+  if (!known.first(kClasses).empty()) return RowShape::classes;
+  return known.first(kLabels).empty() ? RowShape::single : RowShape::pair;
+}
+
+RowShape shape_of_map(std::span<const std::string> map) {
+  const auto names = [&](std::string_view field) {
+    return std::any_of(map.begin(), map.end(),
+                       [&](const auto& entry) { return entry.starts_with(field); });
+  };
+  if (names("class=")) return RowShape::classes;
+  return names("positive=") ? RowShape::pair : RowShape::single;
 }
 
 Layout mapped_layout(std::span<const std::string> map, RowShape shape) {
@@ -156,15 +167,22 @@ Layout mapped_layout(std::span<const std::string> map, RowShape shape) {
       continue;
     }
     const std::pair<std::string_view, std::string*> fields[] = {
-        {"query", &out.query},   {"positive", &out.positive}, {"label", &out.label},
-        {"scores", &out.scores}, {"task", &out.task},         {"source", &out.source}};
+        {"query", &out.query},  {"positive", &out.positive}, {"class", &out.positive},
+        {"label", &out.label},  {"scores", &out.scores},     {"task", &out.task},
+        {"source", &out.source}};
     const auto* found = std::find_if(std::begin(fields), std::end(fields),
                                      [&](const auto& row) { return row.first == field; });
     if (found == std::end(fields)) {
       throw_error(ErrorKind::usage, "--map",
                   "{} is not a field of a record; the fields are query, positive, negatives, "
-                  "label, scores, task, source",
+                  "label, scores, task, source, and class beside a query alone",
                   quote(field));
+    }
+    if (field == "class" && (shape != RowShape::classes || !out.positive.empty())) {
+      throw_error(ErrorKind::usage, "--map",
+                  "class={} is for rows of a text and its class; a pair has a positive, and a "
+                  "source of a recipe says classes = true",
+                  column);
     }
     *found->second = column;
   }

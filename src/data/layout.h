@@ -7,10 +7,9 @@
 #include <string_view>
 #include <vector>
 
-namespace akin::data {
+#include "data/record.h"
 
-// What a row is: a pair (perhaps with more), one text, or a text and the name of its class.
-enum class RowShape : uint8_t { pair, single, classes };
+namespace akin::data {
 
 // Requests for columns in the words of store/rows.h ("label|score?"); empty: no such field.
 struct Layout {
@@ -23,9 +22,12 @@ struct Layout {
 
 // By known names. Errors: bad_format, listing the columns.
 Layout known_layout(std::span<const std::string> columns, RowShape shape, const std::string& where);
-// Whether rows of these columns are texts and nothing else that a record has: no pair, no class.
-bool are_single_texts(std::span<const std::string> columns);
-// By "field=column" entries; a single text needs no positive. Errors: usage.
+// What rows of these columns are: texts with a class or texts alone, where no pair is.
+RowShape shape_of_columns(std::span<const std::string> columns);
+// What the entries of mapped_layout() name.
+RowShape shape_of_map(std::span<const std::string> map);
+// By "field=column" entries; a single text needs no positive, and that of a class may be called
+// class. Errors: usage.
 Layout mapped_layout(std::span<const std::string> map, RowShape shape);
 
 }  // namespace akin::data

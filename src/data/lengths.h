@@ -19,7 +19,7 @@ struct LengthCounts {
 
   void add(const Record& record) {
     ++query[class_of(record.query)];
-    if (!record.single) ++positive[class_of(record.positive)];
+    if (record.is_pair()) ++positive[class_of(record.positive)];
   }
   void merge(const LengthCounts& other) {
     for (size_t i = 0; i < kClasses; ++i) {

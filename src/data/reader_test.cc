@@ -119,14 +119,20 @@ TEST_F(Reader, ReadsTextsWithTheirClasses) {
   options.classes = true;
   EXPECT_EQ(read("a.jsonl", "{\"text\":\"a\",\"label\":\"joy\"}\n{\"text\":\"b\",\"label\":3}\n",
                  options),
-            (Lines{R"({"query":"a","positive":"joy"})", R"({"query":"b","positive":"3"})"}));
+            (Lines{R"({"text":"a","label":"joy"})", R"({"text":"b","label":"3"})"}));
   EXPECT_EQ(read("b.csv", "category,sentence\nx,a\n", options),
-            Lines{R"({"query":"a","positive":"x"})"});
+            Lines{R"({"text":"a","label":"x"})"});
   expect_error(ErrorKind::bad_format, "column of classes",
                [&] { read("c.jsonl", R"({"text":"a"})", options); });
   options.map = {"query=text", "positive=label_fine"};
   EXPECT_EQ(read("d.jsonl", R"({"text":"a","label":"A","label_fine":"A:b"})", options),
-            Lines{R"({"query":"a","positive":"A:b"})"});
+            Lines{R"({"text":"a","label":"A:b"})"});
+  options.map = {"query=text", "class=label"};
+  EXPECT_EQ(read("e.jsonl", R"({"text":"a","label":"A"})", options),
+            Lines{R"({"text":"a","label":"A"})"});
+  options.classes = false;
+  expect_error(ErrorKind::usage, "classes = true",
+               [&] { read("f.jsonl", R"({"text":"a","label":"A"})", options); });
 }
 
 TEST_F(Reader, GivesNumbersToLabelsThatAreWords) {
@@ -156,22 +162,32 @@ TEST_F(Reader, GivesNumbersToLabelsThatAreWords) {
   expect_error(ErrorKind::usage, "twice", [&] { read("g.jsonl", rows, options); });
 }
 
-TEST_F(Reader, TakesSingleTextsWhereNothingElseIsThere) {
+TEST_F(Reader, TakesOneTextARowWhereNoPairIs) {
   ReadOptions options;
-  options.or_single = true;
+  options.any_shape = true;
   const Lines expected = {R"({"text":"a"})"};
   EXPECT_EQ(read("s.jsonl", R"({"text":"a","url":"x"})", options), expected);
   EXPECT_EQ(read("s.csv", "sentence\na\n", options), expected);
   EXPECT_EQ(read("s.txt", "a\n", options), expected);
   EXPECT_EQ(read("p.jsonl", R"({"text":"a","text_pos":"b"})", options),
             Lines{R"({"query":"a","positive":"b"})"});
-  // A label or a lone query is a hint at a pair or a class that nobody may lose silently.
+  const Lines classes = {R"({"text":"a","label":"1"})"};
+  EXPECT_EQ(read("c.jsonl", R"({"text":"a","label":1})", options), classes);
+  EXPECT_EQ(read("c.csv", "category,content\n1,a\n", options), classes);
+  EXPECT_EQ(read("l.jsonl", R"({"text":"a","label":["x","y"]})", options),
+            (Lines{R"({"text":"a","label":"x"})", R"({"text":"a","label":"y"})"}));
+  // A score or a lone query is a hint at a pair that nobody may lose silently.
   expect_error(ErrorKind::bad_format, "no known pair of columns",
-               [&] { read("c.jsonl", R"({"text":"a","label":1})", options); });
+               [&] { read("s.jsonl", R"({"text":"a","score":1})", options); });
   expect_error(ErrorKind::bad_format, "no known pair of columns",
                [&] { read("q.jsonl", R"({"query":"a","reply":"b"})", options); });
   options.map = {"query=body"};
   EXPECT_EQ(read("m.jsonl", R"({"body":"a"})", options), expected);
+  options.map = {"query=body", "class=kind"};
+  EXPECT_EQ(read("n.jsonl", R"({"body":"a","kind":1})", options), classes);
+  options.map = {"query=body", "positive=kind", "class=kind"};
+  expect_error(ErrorKind::usage, "class=kind",
+               [&] { read("o.jsonl", R"({"body":"a","kind":1})", options); });
 }
 
 TEST_F(Reader, TakesBackWhatIsWritten) {

@@ -9,15 +9,20 @@
 
 namespace akin::data {
 
+// What a row is: a pair (perhaps with more), one text, or a text and the name of its class.
+enum class RowShape : uint8_t { pair, single, classes };
+
 struct Record {
   std::string query, positive;         // valid UTF-8
   std::vector<std::string> negatives;  // valid UTF-8
   std::optional<float> label;          // graded or binary pairs
   std::vector<float> scores;           // of a teacher: the positive's, then each negative's
   std::string task, source;
-  bool single = false;  // one text, the query; else an empty positive is a fault
-  uint64_t row = 0;     // line or row of its file; for messages only, never written
+  // A single text is the query, and a class the positive; in a pair an empty positive is a fault.
+  RowShape shape = RowShape::pair;
+  uint64_t row = 0;  // line or row of its file; for messages only, never written
 
+  bool is_pair() const { return shape == RowShape::pair; }
   void clear() {
     query.clear();
     positive.clear();
@@ -26,7 +31,7 @@ struct Record {
     scores.clear();
     task.clear();
     source.clear();
-    single = false;
+    shape = RowShape::pair;
     row = 0;
   }
 };

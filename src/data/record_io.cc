@@ -115,10 +115,10 @@ void append_json_text(std::string_view text, std::string& out) {
 }
 
 void append_json(const Record& record, std::string& out) {
-  out += record.single ? "{\"text\":" : "{\"query\":";
+  out += record.is_pair() ? "{\"query\":" : "{\"text\":";
   append_json_text(record.query, out);
-  if (!record.single) {
-    append_key("positive", out);
+  if (record.shape != RowShape::single) {
+    append_key(record.is_pair() ? "positive" : "label", out);
     append_json_text(record.positive, out);
   }
   if (!record.negatives.empty()) {

@@ -21,17 +21,16 @@ using store::Value;
 
 class TableRecords : public RecordReader {
  public:
-  TableRecords(const fs::path& path, const Layout& layout, const ReadOptions& options)
-      : bad_(options.skip_bad_rows),
+  TableRecords(const fs::path& path, const Layout& layout, RowShape shape,
+               const ReadOptions& options)
+      : shape_(shape),
+        group_(!layout.group.empty()),
+        bad_(options.skip_bad_rows),
         labels_(options.labels),
         task_(options.task),
         source_(options.source.empty() ? source_name(path) : options.source) {
-    columns_ = {layout.group.empty() ? layout.query : layout.group};
-    if (layout.positive.empty()) {
-      kind_ = layout.group.empty() ? Kind::single : Kind::group;
-    } else {
-      columns_.push_back(layout.positive);
-    }
+    columns_ = {group_ ? layout.group : layout.query};
+    if (!layout.positive.empty()) columns_.push_back(layout.positive);
     for (const auto& column : {layout.label, layout.scores, layout.positive_scores,
                                layout.negative_scores, layout.task, layout.source}) {
       places_.push_back(column.empty() ? SIZE_MAX : columns_.size());
@@ -60,10 +59,10 @@ class TableRecords : public RecordReader {
     }
     record.task = current_.task;
     record.source = current_.source;
-    record.single = kind_ == Kind::single;
+    record.shape = shape_;
     record.row = current_.row;
     ++next_positive_;
-    if (kind_ == Kind::group) current_.query = record.positive;
+    if (group_) current_.query = record.positive;
     return true;
   }
   uint64_t rows() const override { return row_count_; }
@@ -131,7 +130,7 @@ class TableRecords : public RecordReader {
   // The query, and the positives: one that is empty for a single text, those behind the first of a
   // group.
   void take_texts() {
-    if (kind_ == Kind::group) {
+    if (group_) {
       read_texts(values_[0], columns_[0], positives_);
       if (positives_.size() < 2) {
         throw_error(ErrorKind::bad_format, rows_->where(),
@@ -144,7 +143,7 @@ class TableRecords : public RecordReader {
       return;
     }
     if (!read_text(values_[0], *rows_, columns_[0], current_.query)) fail_empty(columns_[0]);
-    if (kind_ == Kind::single) {
+    if (shape_ == RowShape::single) {
       positives_.emplace_back();
       return;
     }
@@ -198,8 +197,8 @@ class TableRecords : public RecordReader {
     }
   }
 
-  enum class Kind : uint8_t { pair, single, group };
-  Kind kind_ = Kind::pair;
+  const RowShape shape_;
+  const bool group_;
   BadRows bad_;
   const LabelWords labels_;
   const std::string task_, source_;
@@ -251,7 +250,7 @@ class LineRecords : public RecordReader {
         row_.values[0], [&] { return fmt::format("{}:{}", where_, row_.line); }, record.query);
     record.task = task_;
     record.source = source_;
-    record.single = true;
+    record.shape = RowShape::single;
     record.row = row_.line;
     return true;
   }
@@ -274,15 +273,6 @@ bool is_plain_text(const fs::path& path) {
   return name.extension() == ".txt";
 }
 
-RowShape shape_of(const ReadOptions& options) {
-  if (options.single && options.classes) {
-    throw_error(ErrorKind::usage, "single, classes",
-                "rows are either single texts or texts with their class");
-  }
-  if (options.single) return RowShape::single;
-  return options.classes ? RowShape::classes : RowShape::pair;
-}
-
 }  // namespace
 
 bool read_text(const Value& value, const store::RowReader& rows, std::string_view column,
@@ -300,19 +290,20 @@ std::string source_name(const fs::path& path) {
   return name.stem().string();
 }
 
-bool reads_single_texts(const fs::path& path, const ReadOptions& options) {
-  const RowShape shape = shape_of(options);
-  if (shape != RowShape::pair || !options.or_single) return shape == RowShape::single;
-  if (fs::is_directory(path)) return false;
-  if (!options.map.empty()) {
-    return std::none_of(options.map.begin(), options.map.end(),
-                        [](const auto& entry) { return entry.starts_with("positive="); });
+RowShape row_shape(const fs::path& path, const ReadOptions& options) {
+  if (options.single && options.classes) {
+    throw_error(ErrorKind::usage, "single, classes",
+                "rows are either single texts or texts with their class");
   }
-  return is_plain_text(path) || are_single_texts(store::list_columns(path));
+  if (options.single) return RowShape::single;
+  if (options.classes) return RowShape::classes;
+  if (!options.any_shape || fs::is_directory(path)) return RowShape::pair;
+  if (!options.map.empty()) return shape_of_map(options.map);
+  return is_plain_text(path) ? RowShape::single : shape_of_columns(store::list_columns(path));
 }
 
 OpenedRecords open_records(const fs::path& path, const ReadOptions& options) {
-  const RowShape shape = reads_single_texts(path, options) ? RowShape::single : shape_of(options);
+  const RowShape shape = row_shape(path, options);
   if (fs::is_directory(path)) {
     return {open_beir(path, options), fmt::format("BEIR folder, split {}", quote(options.split)),
             0};
@@ -323,7 +314,8 @@ OpenedRecords open_records(const fs::path& path, const ReadOptions& options) {
   const Layout layout = options.map.empty()
                             ? known_layout(store::list_columns(path), shape, path.string())
                             : mapped_layout(options.map, shape);
-  return {std::make_unique<TableRecords>(path, layout, options), layout.words, fs::file_size(path)};
+  return {std::make_unique<TableRecords>(path, layout, shape, options), layout.words,
+          fs::file_size(path)};
 }
 
 }  // namespace akin::data

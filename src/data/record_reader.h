@@ -23,7 +23,7 @@ struct ReadOptions {
   std::string task = {};        // for records that name none
   std::string source = {};      // for records that name none; empty: the file's name
   bool single = false;          // rows of one text (also lines of a .txt): the query; no positive
-  bool or_single = false;       // as `single`, but only files whose rows are texts and nothing else
+  bool any_shape = false;       // pairs, or, where a file's columns are none, what else they are
   bool classes = false;  // rows of a text and its class: the query, and its class as the positive
   // Labels that are words, or other numbers than are wanted: "entailment=1", "neutral=0.5",
   // "-=drop" (such rows are left out and counted). Empty: labels are numbers. Else every label must
@@ -56,8 +56,8 @@ struct OpenedRecords {
   uint64_t bytes_total = 0;  // 0: not known
 };
 
-// Whether open_records() reads the file as single texts.
-bool reads_single_texts(const std::filesystem::path& path, const ReadOptions& options);
+// What open_records() makes of the file's rows. Errors: as open_records().
+RowShape row_shape(const std::filesystem::path& path, const ReadOptions& options);
 
 // Errors: not_found, io, usage (a map that cannot be), bad_format (no known columns: lists those
 // that there are; the first row must be sound, for it says which columns there are).

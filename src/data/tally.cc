@@ -21,8 +21,9 @@ double shortest(float value) { return std::strtod(fmt::format("{}", value).c_str
 }  // namespace
 
 nlohmann::ordered_json record_json(const Record& record) {
-  nlohmann::ordered_json out{{record.single ? "text" : "query", record.query}};
-  if (!record.single) out["positive"] = record.positive;
+  nlohmann::ordered_json out{{record.is_pair() ? "query" : "text", record.query}};
+  if (record.shape != RowShape::single)
+    out[record.is_pair() ? "positive" : "label"] = record.positive;
   if (!record.negatives.empty()) out["negatives"] = record.negatives;
   if (record.label) out["label"] = shortest(*record.label);
   for (const float score : record.scores) out["scores"].push_back(shortest(score));

@@ -89,6 +89,35 @@ TEST(PrepCommand, CleansSingleTexts) {
   EXPECT_NE(mixed.err.find("single texts"), std::string::npos) << mixed.err;
 }
 
+TEST(PrepCommand, CleansTextsWithAClass) {
+  const TemporaryFolder folder;
+  const auto in = folder.write("intents.csv",
+                               "text,label\n\" Where is  my card? \",card\nwhere is my CARD?,card\n"
+                               "Where is my card?,delivery\nx,card\n"
+                               "a man is playing a guitar,7\nThe last.,7\n");
+  // 7 is a text of the evaluation set, too, but a class is no text.
+  const auto eval = folder.write("sts.tsv", "s1\ts2\nA man is playing a guitar\t7\n");
+  const auto out = folder.file("clean.jsonl");
+  const auto done = run({"prep", in, "--out", out, "--filters", "normalise,length,dedup,near",
+                         "--min-chars", "3", "--eval-texts", eval});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(read(out),
+            "{\"text\":\"Where is my card?\",\"label\":\"card\",\"source\":\"intents\"}\n"
+            "{\"text\":\"Where is my card?\",\"label\":\"delivery\",\"source\":\"intents\"}\n"
+            "{\"text\":\"The last.\",\"label\":\"7\",\"source\":\"intents\"}\n");
+  const auto removed = json::parse(read(out + ".removed.jsonl"));
+  EXPECT_EQ(removed["record"]["label"], "7");
+  const auto again = folder.file("again.jsonl");
+  ASSERT_EQ(run({"prep", out, "--out", again}).code, 0);
+  EXPECT_EQ(read(again), read(out));
+  const auto shown = run({"prep", in, "--check"});
+  EXPECT_NE(shown.out.find("text, label (the class)"), std::string::npos) << shown.out;
+  EXPECT_NE(shown.out.find("class      delivery"), std::string::npos) << shown.out;
+  const auto labels = run({"prep", in, "--out", out, "--labels", "card=1,delivery=0,7=drop"});
+  EXPECT_EQ(labels.code, 2);
+  EXPECT_NE(labels.err.find("texts with a class"), std::string::npos) << labels.err;
+}
+
 TEST(PrepCommand, CountsRowsDroppedByLabel) {
   const TemporaryFolder folder;
   const auto in = folder.write("nli.jsonl",

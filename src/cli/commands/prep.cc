@@ -39,8 +39,8 @@ struct PrepOptions {
       "print the layout of each file and the first five records that stay; write "
       "nothing");
     v("map=FIELD=COLUMN", read.map,
-      "which column holds which field (query, positive, negatives, label, scores, task, source), "
-      "where the names are not known ones");
+      "which column holds which field (query, positive, negatives, label, scores, task, source; "
+      "query and class for texts with a class), where the names are not known ones");
     v("labels=WORD=NUMBER", read.labels,
       "numbers for labels that are words, such as entailment=1,neutral=0.5,contradiction=0; "
       "WORD=drop leaves such rows out");
@@ -109,7 +109,9 @@ constexpr CommandInfo kInfo = {
     "neg, the columns of sentence-transformers and uniem, BEIR folders, or what --map says), runs "
     "them through a chain of filters, and writes what stays as JSONL of query, positive, "
     "negatives, label, scores, task and source. Single texts, for pre-training, are read from a "
-    "column text, sentence or content, or the lines of a .txt file, and written as text.\n"
+    "column text, sentence or content, or the lines of a .txt file, and written as text; with a "
+    "column label, label_text, class or category beside it they are texts with a class, for "
+    "losses over classes, and written as text and label.\n"
     "Memory does not grow with the data: dedup keeps its keys on disk. A run that was stopped goes "
     "on behind its last finished pass when the same command is given again, and ends in the same "
     "bytes. The report says what each filter removed, with samples.",
@@ -136,8 +138,9 @@ void print_example(const data::Record& record, size_t number, Context& context) 
   };
   context.write(bold(fmt::format("{}  {}", number, printable(record.source)), context.color()) +
                 "\n");
-  line(record.single ? "text" : "query", record.query);
-  if (!record.single) line("positive", record.positive);
+  line(record.is_pair() ? "query" : "text", record.query);
+  if (record.is_pair()) line("positive", record.positive);
+  if (record.shape == data::RowShape::classes) line("class", record.positive);
   for (const auto& negative : record.negatives) line("negative", negative);
   if (record.label) line("label", fmt::format("{}", *record.label));
   if (!record.scores.empty()) line("scores", fmt::format("{}", fmt::join(record.scores, ", ")));
@@ -262,7 +265,7 @@ int run(PrepOptions& options, Context& context) {
   data::ChainOptions chain;
   chain.inputs = options.inputs;
   chain.read = options.read;
-  chain.read.or_single = true;
+  chain.read.any_shape = true;
   chain.filters = options.filters;
   chain.filter = options.filter;
   chain.list_removed = options.list_removed;

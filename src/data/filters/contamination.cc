@@ -63,7 +63,7 @@ class Contamination final : public RecordFilter {
 
   Verdict judge_record(Record& record) const override {
     Verdict out = judge_text(record.query);
-    if (out.reason.empty()) out = judge_text(record.positive);
+    if (out.reason.empty() && record.is_pair()) out = judge_text(record.positive);
     for (size_t i = 0; out.reason.empty() && i < record.negatives.size(); ++i) {
       out = judge_text(record.negatives[i]);
     }

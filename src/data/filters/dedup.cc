@@ -25,7 +25,7 @@ class Dedup final : public RecordFilter {
     query.clear();
     positive.clear();
     append_folded(record.query, query);
-    if (record.single) return query.empty() ? Verdict{.reason = "empty"} : Verdict{};
+    if (!record.is_pair()) return query.empty() ? Verdict{.reason = "empty"} : Verdict{};
     append_folded(record.positive, positive);
     if (query.empty() || positive.empty()) return {.reason = "empty"};
     if (query == positive) return {.reason = "identical"};

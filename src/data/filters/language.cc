@@ -49,7 +49,7 @@ class Language final : public RecordFilter {
   Verdict judge_record(Record& record) const override {
     bool unsure = false;
     for (const bool query : {true, false}) {
-      if (record.single && !query) break;
+      if (!record.is_pair() && !query) break;
       const auto guess = detector_->detect(query ? record.query : record.positive);
       if (guess.confidence < least_) {
         unsure = true;

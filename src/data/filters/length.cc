@@ -23,7 +23,7 @@ class Length final : public RecordFilter {
   }
   Verdict judge_record(Record& record) const override {
     for (const std::string* text : {&record.query, &record.positive}) {
-      if (record.single && text == &record.positive) break;
+      if (!record.is_pair() && text == &record.positive) break;
       // Bytes bound characters from both sides, so most texts need no count.
       if (text->size() / 4 >= least_ && (most_ == 0 || text->size() <= most_)) continue;
       const size_t chars = text::count_code_points(*text);

@@ -65,7 +65,7 @@ class Normalise final : public RecordFilter {
  public:
   Verdict judge_record(Record& record) const override {
     bool changed = normalise(record.query);
-    changed = normalise(record.positive) || changed;
+    if (record.is_pair()) changed = normalise(record.positive) || changed;
     bool emptied = false;
     for (auto& negative : record.negatives) {
       changed = normalise(negative) || changed;
