@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "data/path_key.h"
 #include "data/record_io.h"
 
 namespace akin::data {
@@ -17,22 +18,6 @@ constexpr size_t kBatchRecords = 1024;
 constexpr size_t kBatchBytes = size_t{4} << 20;
 constexpr uint64_t kStateVersion = 4;  // raised when the form of a work file or of keys changes
 
-// What a file is, as far as can be told without reading it.
-void add_file(const fs::path &path, Hasher &hasher) {
-  hasher.add(path.string());
-  hasher.add(fs::file_size(path));
-  hasher.add(static_cast<uint64_t>(fs::last_write_time(path).time_since_epoch().count()));
-}
-void add_path(const std::string &path, Hasher &hasher) {
-  if (!fs::exists(path)) throw_error(ErrorKind::not_found, path, "no such file or folder");
-  if (!fs::is_directory(path)) return add_file(path, hasher);
-  std::vector<fs::path> files;
-  for (const auto &entry : fs::recursive_directory_iterator(path)) {
-    if (entry.is_regular_file()) files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  for (const auto &file : files) add_file(file, hasher);
-}
 void add_all(const std::vector<std::string> &texts, Hasher &hasher) {
   hasher.add(texts.size());
   for (const auto &text : texts) hasher.add(text);
@@ -57,7 +42,7 @@ void add_filter_options(const FilterOptions &filter, Hasher &hasher) {
     hasher.add(fmt::format("{}", value));
   }
   add_all(filter.languages, hasher);
-  if (!filter.language_model.empty()) add_path(filter.language_model, hasher);
+  if (!filter.language_model.empty()) add_path_key(filter.language_model, hasher);
   if (filter.encoder != nullptr) hasher.add(filter.encoder->info().fingerprint);
   add_encoding(filter.query_encoding, hasher);
   add_encoding(filter.document_encoding, hasher);
@@ -67,12 +52,12 @@ void add_filter_options(const FilterOptions &filter, Hasher &hasher) {
 std::string fingerprint_of(const ChainOptions &options) {
   Hasher hasher;
   hasher.add(kStateVersion);
-  for (const auto &input : options.inputs) add_path(input, hasher);
-  for (const auto &path : options.filter.eval_texts) add_path(path, hasher);
+  for (const auto &input : options.inputs) add_path_key(input, hasher);
+  for (const auto &path : options.filter.eval_texts) add_path_key(path, hasher);
   add_all(options.read.map, hasher);
   if (!options.read.labels.empty()) add_all(options.read.labels, hasher);
   hasher.add(uint64_t{options.read.skip_bad_rows});
-  hasher.add(uint64_t{options.read.or_single});
+  hasher.add(uint64_t{options.read.any_shape});
   add_all({options.read.split, options.read.task, options.read.source}, hasher);
   add_all(options.filters, hasher);
   add_all(options.list_removed, hasher);
@@ -132,9 +117,9 @@ bool InputSource::read(Batch &batch) {
   return batch.count > 0;
 }
 
-WorkSource::WorkSource(const fs::path &path, uint64_t records, bool single,
+WorkSource::WorkSource(const fs::path &path, uint64_t records, RowShape shape,
                        const ProgressSink &progress)
-    : reader_(path), total_(records), single_(single), progress_(progress) {}
+    : reader_(path), total_(records), shape_(shape), progress_(progress) {}
 
 bool WorkSource::read(Batch &batch) {
   uint32_t records = 0;
@@ -154,7 +139,7 @@ void WorkSource::unpack(Batch &batch) const {
   std::string_view in = batch.packed;
   for (size_t i = 0; i < batch.count; ++i) {
     take_packed(in, batch.records[i], reader_.where());
-    batch.records[i].single = single_;
+    batch.records[i].shape = shape_;
   }
 }
 

@@ -34,7 +34,7 @@ class InputSource final : public BatchSource {
 // What the pass before left.
 class WorkSource final : public BatchSource {
  public:
-  WorkSource(const std::filesystem::path &path, uint64_t records, bool single,
+  WorkSource(const std::filesystem::path &path, uint64_t records, RowShape shape,
              const ProgressSink &progress);
   bool read(Batch &batch) override;
   void unpack(Batch &batch) const override;
@@ -42,7 +42,7 @@ class WorkSource final : public BatchSource {
  private:
   WorkFileReader reader_;
   const uint64_t total_;
-  const bool single_;  // all records of a chain are, or none
+  const RowShape shape_;  // of all records of a chain
   uint64_t done_ = 0;
   const ProgressSink &progress_;
 };

@@ -53,7 +53,7 @@ class PackedStore final : public RecordStore {
     record.scores.clear();
   }
   TextKeys keys(uint64_t number) const override { return {number + 1, 0}; }
-  uint64_t bad_rows() const override { return store_->bad_rows(); }
+  RowCounts row_counts() const override { return store_->row_counts(); }
   std::string fingerprint() const override { return fingerprint_; }
   Fields fields() const override { return {}; }
 

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "data/fold.h"
+#include "data/path_key.h"
 #include "data/record_io.h"
 #include "data/record_store_write.h"
 #include "text/utf8.h"
@@ -70,7 +71,7 @@ class MappedStore : public RecordStore {
     std::memcpy(&head, record_bytes(number).data(), sizeof head);
     return head.keys;
   }
-  uint64_t bad_rows() const override { return header_.bad_rows; }
+  RowCounts row_counts() const override { return header_.rows; }
   std::string fingerprint() const override { return {header_.contents, kKeyBytes}; }
   Fields fields() const override { return header_.fields; }
 
@@ -106,31 +107,11 @@ class MappedStore : public RecordStore {
   StoreHeader header_;
 };
 
-void add_file(const fs::path& path, Hasher& hasher) {
-  hasher.add(fs::absolute(path).lexically_normal().string());
-  hasher.add(uint64_t{fs::file_size(path)});
-  hasher.add(static_cast<uint64_t>(fs::last_write_time(path).time_since_epoch().count()));
-}
-
 // Of the files and of how they are to be read.
 std::string inputs_key(const StoreOptions& options) {
   Hasher hasher;
   hasher.add(kStoreVersion);
-  for (const auto& input : options.inputs) {
-    if (!fs::exists(input)) {
-      throw_error(ErrorKind::not_found, input, "no such file or folder of records");
-    }
-    if (!fs::is_directory(input)) {
-      add_file(input, hasher);
-      continue;
-    }
-    std::vector<fs::path> files;
-    for (const auto& entry : fs::recursive_directory_iterator(input)) {
-      if (entry.is_regular_file()) files.push_back(entry.path());
-    }
-    std::sort(files.begin(), files.end());
-    for (const auto& file : files) add_file(file, hasher);
-  }
+  for (const auto& input : options.inputs) add_path_key(input, hasher);
   const ReadOptions& read = options.read;
   for (const auto& entry : read.map) hasher.add(entry);
   hasher.add(uint64_t{read.map.size()});
@@ -139,6 +120,7 @@ std::string inputs_key(const StoreOptions& options) {
     hasher.add(uint64_t{flag ? 1U : 0U});
   }
   for (const auto& entry : read.labels) hasher.add(entry);
+  if (options.gate != nullptr) options.gate->add_key(hasher);
   return hasher.hex();
 }
 
@@ -165,10 +147,11 @@ class Builder {
     for (const auto& input : options_.inputs) read(input);
     if (writer_.records() == 0) {
       throw_error(ErrorKind::bad_format, fmt::format("{}", fmt::join(options_.inputs, ", ")),
-                  "no records for {} ({} bad rows); a source needs at least one",
-                  path.filename().string(), bad_rows_);
+                  "no records for {} ({} bad rows, {} met evaluation texts); a source needs at "
+                  "least one",
+                  path.filename().string(), bad_rows_, left_out_);
     }
-    writer_.commit(inputs, bad_rows_);
+    writer_.commit(inputs, {bad_rows_, left_out_});
   }
 
  private:
@@ -186,7 +169,11 @@ class Builder {
         throw_error(ErrorKind::bad_format, fmt::format("{}:{}", input, record.row),
                     "{} has no text. Clean the file with akin prep, or skip bad rows", blank);
       }
-      writer_.write(record, keys);
+      if (options_.gate != nullptr && options_.gate->meets(record)) {
+        ++left_out_;
+      } else {
+        writer_.write(record, keys);
+      }
     }
     bad_rows_ += opened.reader->bad_rows();
     bytes_done_ += opened.bytes_total;
@@ -202,7 +189,7 @@ class Builder {
   const StoreOptions& options_;
   const ProgressSink& progress_;
   StoreWriter writer_;
-  uint64_t seen_ = 0, bad_rows_ = 0, bytes_total_ = 0, bytes_done_ = 0;
+  uint64_t seen_ = 0, bad_rows_ = 0, left_out_ = 0, bytes_total_ = 0, bytes_done_ = 0;
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/progress.h"
+#include "data/eval_gate.h"
 #include "data/record.h"
 #include "data/record_reader.h"
 
@@ -18,6 +19,7 @@ namespace akin::data {
 struct StoreOptions {
   std::vector<std::string> inputs;  // files and BEIR folders, in this order
   ReadOptions read;
+  EvalGate* gate = nullptr;  // leaves out what meets an evaluation text
 };
 
 // What tells texts apart: a hash of the folded text (fold.h); 0 for no text.
@@ -40,7 +42,10 @@ class RecordStore {
   // Thread-safe. Errors: bad_format (damaged: delete the store).
   virtual void read(uint64_t number, Record& record) const = 0;
   virtual TextKeys keys(uint64_t number) const;  // the same, without reading the texts
-  virtual uint64_t bad_rows() const = 0;
+  struct RowCounts {
+    uint64_t bad = 0, left_out = 0;  // left out: they met an evaluation text
+  };
+  virtual RowCounts row_counts() const = 0;  // of the inputs, without the records themselves
   // Of the records themselves, for checkpoints: the same wherever the files lie.
   virtual std::string fingerprint() const = 0;
   // Which fields the records have: counts over all of them.

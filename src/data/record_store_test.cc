@@ -126,8 +126,39 @@ TEST_F(Store, RefusesOrCountsBlankTexts) {
   skip.skip_bad_rows = true;
   const auto store = open(bytes, skip);
   EXPECT_EQ(store->size(), 1U);
-  EXPECT_EQ(store->bad_rows(), 4U);
-  EXPECT_EQ(open(bytes, skip)->bad_rows(), 4U);
+  EXPECT_EQ(store->row_counts().bad, 4U);
+  EXPECT_EQ(open(bytes, skip)->row_counts().bad, 4U);
+}
+
+TEST_F(Store, LeavesOutWhatMeetsAnEvaluationText) {
+  const auto eval = folder_.put("eval.tsv", "s1\ts2\nA man plays the guitar.\tq1\n");
+  EvalGate gate({eval.string()}, {});
+  StoreOptions options{{folder_
+                            .put("in.jsonl", R"({"query":"a man plays THE guitar","positive":"b"})"
+                                             "\n"
+                                             R"({"query":"c","positive":"d"})"
+                                             "\n"
+                                             R"({"query":"e","positive":"f","negatives":["q1"]})"
+                                             "\n")
+                            .string()},
+                       {}};
+  const auto all = RecordStore::open(folder_ / "store", options, {});
+  EXPECT_EQ(all->size(), 3U);
+  options.gate = &gate;
+  const auto store = RecordStore::open(folder_ / "store", options, {});
+  EXPECT_EQ(store->size(), 1U);
+  EXPECT_EQ(store->row_counts().left_out, 2U);
+  EXPECT_EQ(store->row_counts().bad, 0U);
+  // Another evaluation set is another store; the same is opened as it is.
+  EXPECT_EQ(RecordStore::open(folder_ / "store", options, {})->fingerprint(), store->fingerprint());
+  folder_.put("eval.tsv", "s1\ts2\nNothing.\tElse.\n");
+  EvalGate other({eval.string()}, {});
+  options.gate = &other;
+  EXPECT_EQ(RecordStore::open(folder_ / "store", options, {})->size(), 3U);
+  EvalGate missing({(folder_ / "none").string()}, {});
+  options.gate = &missing;
+  expect_error(ErrorKind::not_found, "none",
+               [&] { RecordStore::open(folder_ / "store", options, {}); });
 }
 
 TEST_F(Store, CountsRecordsThatAreNoPairs) {
@@ -214,7 +245,7 @@ TEST_F(Store, RefusesForgedNumbersAndTexts) {
   {
     StoreWriter writer(folder_ / "store");
     writer.write(record, {1, 2});
-    writer.commit({header.inputs, kKeyBytes}, 0);
+    writer.commit({header.inputs, kKeyBytes}, {});
   }
   const auto store = open(options);
   expect_error(ErrorKind::bad_format, "delete", [&] { store->read(0, record); });

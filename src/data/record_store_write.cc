@@ -63,13 +63,13 @@ void StoreWriter::end_block() {
   begins_.clear();
 }
 
-void StoreWriter::commit(std::string_view inputs, uint64_t bad_rows) {
+void StoreWriter::commit(std::string_view inputs, RecordStore::RowCounts rows) {
   AKIN_CHECK(inputs.size() == kKeyBytes);
   end_block();
   header_.directory_at = file_.size_bytes();
   file_.write(bytes_of(tables_));
   header_.file_bytes = file_.size_bytes();
-  header_.bad_rows = bad_rows;
+  header_.rows = rows;
   inputs.copy(header_.inputs, kKeyBytes);
   contents_.hex().copy(header_.contents, kKeyBytes);
   header_.check = hash64(bytes_of(header_).substr(0, offsetof(StoreHeader, check)));

@@ -19,13 +19,14 @@
 namespace akin::data {
 
 inline constexpr uint64_t kStoreMagic = 0x65726f74736b6100;  // "\0akstore"
-inline constexpr uint64_t kStoreVersion = 3;
+inline constexpr uint64_t kStoreVersion = 4;
 inline constexpr uint64_t kBlockRecords = 4096;
 inline constexpr size_t kKeyBytes = 32;  // a Hasher's hex()
 
 struct StoreHeader {
   uint64_t magic = kStoreMagic, version = kStoreVersion;
-  uint64_t file_bytes = 0, records = 0, directory_at = 0, bad_rows = 0;
+  uint64_t file_bytes = 0, records = 0, directory_at = 0;
+  RecordStore::RowCounts rows;
   RecordStore::Fields fields;
   char inputs[kKeyBytes] = {};    // of files and options: whether the store is still right
   char contents[kKeyBytes] = {};  // of the records
@@ -42,7 +43,7 @@ class StoreWriter {
   void write(const Record& record, const TextKeys& keys);
   uint64_t records() const { return header_.records; }
   // Makes the file appear. `inputs`: kKeyBytes long.
-  void commit(std::string_view inputs, uint64_t bad_rows);
+  void commit(std::string_view inputs, RecordStore::RowCounts rows);
 
  private:
   void count(const Record& record);

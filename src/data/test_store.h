@@ -36,7 +36,7 @@ class MemoryStore : public RecordStore {
     const Record& record = records_.at(number);
     return {text_key(record.query), text_key(record.positive)};
   }
-  uint64_t bad_rows() const override { return 0; }
+  RowCounts row_counts() const override { return {}; }
   std::string fingerprint() const override { return fmt::format("{} records", records_.size()); }
   Fields fields() const override {
     Fields out;

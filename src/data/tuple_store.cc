@@ -54,7 +54,7 @@ class TupleStore final : public RecordStore {
     }
   }
 
-  uint64_t bad_rows() const override { return texts_->bad_rows(); }
+  RowCounts row_counts() const override { return texts_->row_counts(); }
   std::string fingerprint() const override {
     Hasher hasher;
     hasher.add(texts_->fingerprint());

@@ -188,7 +188,7 @@ struct SourceTable {
 // [evaluate]
 struct EvaluateTable {
   std::string tasks_file, data;
-  std::vector<std::string> tasks, general;
+  std::vector<std::string> tasks, general, eval_texts, eval_columns;
   uint64_t every = 0, patience = 0;
   bool keep_best = true;
   double warn_loss = 0.01;
@@ -203,6 +203,11 @@ struct EvaluateTable {
     v("patience=N", patience, "stop after so many evaluations without a better one; 0 = never");
     v("[no-]keep-best", keep_best, "the result is the best model seen, not the last");
     v("warn-loss=X", warn_loss, "warn when the general score falls by more");
+    v("eval-texts=FILE", eval_texts,
+      "files and folders of evaluation sets, relative to the data folder: records that meet one of "
+      "their texts are not trained on, as by the filter contamination of akin prep");
+    v("eval-columns=NAME", eval_columns,
+      "their columns that hold texts, where the names are not known ones");
   }
 };
 

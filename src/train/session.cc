@@ -108,7 +108,7 @@ void Session::report_sources() {
   const auto probabilities = mixture_->probabilities();
   for (size_t i = 0; i < sources_.mixture.size(); ++i) {
     const auto& source = sources_.mixture[i];
-    result_.sources.push_back({source.name, source.store->size(), source.store->bad_rows(),
+    result_.sources.push_back({source.name, source.store->size(), source.store->row_counts(),
                                probabilities[i], mixture_->epochs(i), sources_.loss_names[i]});
   }
 }

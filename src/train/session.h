@@ -62,7 +62,8 @@ struct ScoreReport {
 
 struct SourceReport {
   std::string name;
-  uint64_t records = 0, bad_rows = 0;
+  uint64_t records = 0;
+  data::RecordStore::RowCounts rows;  // that are no records
   double probability = 0, epochs = 0;
   std::string loss;
 };

@@ -185,12 +185,21 @@ void choose_adapters(data::TrainBatch& batch, const SourceTasks& tasks) {
   std::fill_n(batch.texts.adapters.begin(), batch.rows, tasks.query);
 }
 
+std::unique_ptr<data::EvalGate> open_gate(const Recipe& recipe, const fs::path& data) {
+  if (recipe.evaluate.eval_texts.empty()) return nullptr;
+  std::vector<std::string> paths;
+  for (const auto& path : recipe.evaluate.eval_texts) paths.push_back((data / path).string());
+  return std::make_unique<data::EvalGate>(std::move(paths), recipe.evaluate.eval_columns);
+}
+
 std::shared_ptr<const data::RecordStore> open_store(const SourceTable& source, const fs::path& data,
-                                                    const fs::path& folder,
+                                                    const fs::path& folder, data::EvalGate* gate,
                                                     const ProgressSink& progress) {
   check_tuples(source);
-  std::shared_ptr<const data::RecordStore> store = data::RecordStore::open(
-      folder / file_name(source.name), store_options(source, data), progress);
+  data::StoreOptions options = store_options(source, data);
+  options.gate = gate;
+  std::shared_ptr<const data::RecordStore> store =
+      data::RecordStore::open(folder / file_name(source.name), options, progress);
   if (!source.tuples) return store;
   constexpr uint64_t kOffered = 4;  // times as many as are drawn: others in every epoch
   return data::make_tuples(std::move(store), {.negatives = kOffered * source.negatives},
@@ -199,26 +208,30 @@ std::shared_ptr<const data::RecordStore> open_store(const SourceTable& source, c
 
 void check_source_files(const Recipe& recipe, const fs::path& data) {
   std::vector<std::string> missing;
-  std::error_code ignored;
+  const auto look_for = [&](const std::string& path) {
+    std::error_code ignored;
+    if (!fs::exists(data / path, ignored)) missing.push_back((data / path).string());
+  };
   for (const auto& source : recipe.sources) {
-    for (const auto& path : source.path) {
-      if (!fs::exists(data / path, ignored)) missing.push_back((data / path).string());
-    }
+    std::for_each(source.path.begin(), source.path.end(), look_for);
   }
+  const auto& eval_texts = recipe.evaluate.eval_texts;
+  std::for_each(eval_texts.begin(), eval_texts.end(), look_for);
   if (missing.empty()) return;
   throw_error(ErrorKind::not_found, "source",
-              "no such file or folder: {}. Paths of sources begin at --data; set one with --set "
-              "source.NAME.path=PATH",
+              "no such file or folder: {}. Paths of sources and of evaluate.eval_texts begin at "
+              "--data; set one with --set source.NAME.path=PATH",
               list_some(missing));
 }
 
 Sources open_sources(const Recipe& recipe, const fs::path& data, const fs::path& folder,
                      const nn::TextModel& model, const ProgressSink& progress) {
   Sources out;
+  const auto gate = open_gate(recipe, data);
   for (const auto& source : recipe.sources) {
     data::MixtureSource opened;
     opened.name = source.name;
-    opened.store = open_store(source, data, folder, progress);
+    opened.store = open_store(source, data, folder, gate.get(), progress);
     opened.weight = source.weight;
     opened.batch = source.batch == 0 ? recipe.train.batch : source.batch;
     opened.distinct = source.distinct && !has_classes(source);

@@ -40,17 +40,23 @@ struct Sources {
   std::vector<FisherSource> fisher, old;  // of pairs that are trained on; of old sources
 };
 
-// The records of one source, in `folder`. Errors: those of readers.
+// Of the evaluation sets that the recipe names; null: none. Errors: none before it is asked.
+std::unique_ptr<data::EvalGate> open_gate(const Recipe& recipe, const std::filesystem::path& data);
+
+// The records of one source, in `folder`, but those that the gate leaves out. Errors: those of
+// readers.
 std::shared_ptr<const data::RecordStore> open_store(const SourceTable& source,
                                                     const std::filesystem::path& data,
                                                     const std::filesystem::path& folder,
+                                                    data::EvalGate* gate,
                                                     const ProgressSink& progress);
+
+// Whether the files of every source, and of the evaluation sets, are there; reads none. Errors:
+// not_found, naming them.
+void check_source_files(const Recipe& recipe, const std::filesystem::path& data);
 
 // Records go to `folder`. Errors: those of readers; usage and bad_format, when a source's records
 // lack what its loss needs, or nothing in a batch would be a negative.
-// Whether the files of every source are there; reads none. Errors: not_found, naming them.
-void check_source_files(const Recipe& recipe, const std::filesystem::path& data);
-
 Sources open_sources(const Recipe& recipe, const std::filesystem::path& data,
                      const std::filesystem::path& folder, const nn::TextModel& model,
                      const ProgressSink& progress);

@@ -105,6 +105,35 @@ TEST(Train, StaticModelsLearnAndResume) {
   EXPECT_NE(other.err.find("train.learning_rate"), std::string::npos) << other.err;
 }
 
+TEST(Train, LeavesOutWhatMeetsAnEvaluationText) {
+  const TemporaryFolder folder;
+  write_data(folder);
+  folder.write("recipe.toml", kStatic);
+  folder.write("eval.tsv", "s1\ts2\nThe river GROWS 0\ta garden that sleeps 12\n");
+  auto words = command(folder, "recipe.toml", "run");
+  words.insert(words.end(), {"--set", "evaluate.eval_texts=eval.tsv"});
+  auto plain = words;
+  words.emplace_back("--json");
+  const auto trained = run(words);
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  const auto source = json::parse(trained.out).at("sources").at(0);
+  EXPECT_EQ(source.at("records"), 398);
+  EXPECT_EQ(source.at("left_out"), 2);
+  plain.emplace_back("--resume");
+  const auto said = run(plain);
+  EXPECT_EQ(said.code, 0) << said.err;
+  folder.write("eval2.tsv", "s1\ts2\nnothing\tof it\n");
+  plain.insert(plain.end(), {"--set", "evaluate.eval_texts=eval2.tsv"});
+  const auto other = run(plain);
+  EXPECT_EQ(other.code, 2) << other.err;
+  EXPECT_NE(other.err.find("evaluate.eval_texts"), std::string::npos) << other.err;
+  auto missing = command(folder, "recipe.toml", "other");
+  missing.insert(missing.end(), {"--set", "evaluate.eval_texts=none.tsv"});
+  const auto refused = run(missing);
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("none.tsv"), std::string::npos) << refused.err;
+}
+
 // Stopped half-way, a run may go on at another rate, which is said, and then is of the new recipe.
 TEST(Train, ARunGoesOnAtAnotherRate) {
   const TemporaryFolder folder;

@@ -88,13 +88,14 @@ std::string sources_table(const train::SessionResult& result) {
   std::string out =
       "<h2>Sources</h2>\n<div class=\"wrap\"><table><thead><tr><th class=\"l\">source</th><th "
       "class=\"l\">loss</th><th>records</th>"
-      "<th>share of batches</th><th>epochs</th><th>bad rows</th></tr></thead><tbody>\n";
+      "<th>share of batches</th><th>epochs</th><th>bad rows</th><th>left "
+      "out</th></tr></thead><tbody>\n";
   for (const auto& source : result.sources) {
     out += fmt::format(
         "<tr><td class=\"l\">{}</td><td class=\"l\">{}</td><td>{}</td><td>{:.1f} "
-        "%</td><td>{:.2f}</td><td>{}</td></tr>\n",
+        "%</td><td>{:.2f}</td><td>{}</td><td>{}</td></tr>\n",
         html_escape(source.name), html_escape(source.loss), source.records,
-        100 * source.probability, source.epochs, source.bad_rows);
+        100 * source.probability, source.epochs, source.rows.bad, source.rows.left_out);
   }
   return out + "</tbody></table></div>\n";
 }

@@ -171,6 +171,18 @@ nlohmann::ordered_json scores_json(const train::DevScores& scores) {
   return out;
 }
 
+// Records that [evaluate] eval_texts kept out.
+void say_left_out(const train::SessionResult& result, Context& context) {
+  uint64_t count = 0, records = 0;
+  for (const auto& source : result.sources) {
+    count += source.rows.left_out;
+    records += source.records + source.rows.left_out;
+  }
+  if (count == 0) return;
+  context.say(fmt::format("{} of {} records met evaluation texts and were left out",
+                          thousands(count), thousands(records)));
+}
+
 void print_result(const train::SessionResult& result, Context& context) {
   if (context.json()) {
     nlohmann::ordered_json out = {
@@ -181,7 +193,8 @@ void print_result(const train::SessionResult& result, Context& context) {
     for (const auto& source : result.sources) {
       out["sources"].push_back({{"name", source.name},
                                 {"records", source.records},
-                                {"bad_rows", source.bad_rows},
+                                {"bad_rows", source.rows.bad},
+                                {"left_out", source.rows.left_out},
                                 {"probability", source.probability},
                                 {"epochs", source.epochs},
                                 {"loss", source.loss}});
@@ -192,6 +205,7 @@ void print_result(const train::SessionResult& result, Context& context) {
   if (result.was_done) {
     context.say(fmt::format("the run is complete already: {}", result.model.string()));
   } else {
+    say_left_out(result, context);
     context.say(fmt::format("{} steps in {}{}{}", thousands(result.steps), duration(result.seconds),
                             result.stopped_early ? ", stopped early" : "",
                             result.best ? fmt::format("; best main score {:.2f} at step {}",

@@ -12,6 +12,7 @@ Sources open_texts(const Recipe& recipe, const PretrainStage& stage,
                    const nn::TextModel& model, const ProgressSink& progress) {
   const auto& description = model.description();
   Sources out;
+  const auto gate = open_gate(recipe, data);
   for (SourceTable source : recipe.sources) {
     if (source.old) {
       throw_error(ErrorKind::usage, source.name, "pre-training holds no old source; leave it out");
@@ -20,7 +21,7 @@ Sources open_texts(const Recipe& recipe, const PretrainStage& stage,
     source.classes = false;
     data::MixtureSource opened;
     opened.name = source.name;
-    opened.store = open_store(source, data, folder, progress);
+    opened.store = open_store(source, data, folder, gate.get(), progress);
     if (recipe.pretrain.pack) {
       opened.store = data::pack_store(opened.store, *description.tokenizer,
                                       {stage.length, description.do_lower_case}, progress);
