@@ -2,8 +2,9 @@
 // several runs and the score found. bench/peers/eval_sklearn.py makes the same vectors, does the
 // same with scikit-learn, runs this program in turns with it and prints the ratios.
 //
-//   eval_bench [--threads N] [--runs N] [case ...]
-// A case is a group (classify, cluster, metrics, rank, retrieve) or the name of one.
+//   eval_bench [--threads N] [--runs N] [--vectors FOLDER] [case ...]
+// A case is a group (classify, cluster, metrics, rank, retrieve) or the name of one. A folder of
+// vectors, NAME.npy with a number of a class in each line of NAME.txt, gives cases "cluster NAME".
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,8 +12,11 @@
 #include <cmath>
 #include <cstdio>
 #include <ctime>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <numeric>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,6 +32,7 @@
 #include "eval/split.h"
 #include "index/flat.h"
 #include "kernels/cpu.h"
+#include "store/vectors_file.h"
 
 namespace {
 
@@ -57,6 +62,7 @@ Data make(uint32_t seed, size_t rows, size_t dims, size_t classes, double shift)
 
 struct Options {
   size_t threads = usable_cpus(), runs = 5;
+  std::string vectors;  // a folder; empty: none
   std::vector<std::string> cases;
   bool wants(const std::string& name) const {
     return std::any_of(cases.begin(), cases.end(),
@@ -144,6 +150,34 @@ void clustering(const Options& options, ThreadPool& pool) {
     report(options, c.name, [&] {
       const KMeansOptions k = {
           .clusters = c.clusters, .batch_rows = c.batch, .regime = KMeansRegime::randint};
+      return v_measure(data.labels, mini_batch_kmeans(data.x.view(), k, pool).labels).v;
+    });
+  }
+}
+
+// Vectors that a model has made, as many clusters as classes.
+void clustering_of_files(const Options& options, ThreadPool& pool) {
+  std::set<std::filesystem::path> files;
+  if (!options.vectors.empty()) {
+    for (const auto& entry : std::filesystem::directory_iterator(options.vectors)) {
+      if (entry.path().extension() == ".npy") files.insert(entry.path());
+    }
+  }
+  for (auto path : files) {
+    const std::string name = "cluster " + path.stem().string();
+    if (!options.wants(name)) continue;
+    Data data{store::read_npy(path), {}};
+    std::ifstream labels(path.replace_extension(".txt"));
+    for (int32_t label = 0; labels >> label;) data.labels.push_back(label);
+    if (data.labels.size() != data.x.rows()) {
+      throw_error(ErrorKind::bad_format, path.string(), "{} labels for {} vectors",
+                  data.labels.size(), data.x.rows());
+    }
+    const KMeansOptions k = {
+        .clusters = std::set<int32_t>(data.labels.begin(), data.labels.end()).size(),
+        .batch_rows = 500,
+        .regime = KMeansRegime::randint};
+    report(options, name, [&] {
       return v_measure(data.labels, mini_batch_kmeans(data.x.view(), k, pool).labels).v;
     });
   }
@@ -238,6 +272,8 @@ int main(int argc, char** argv) {
       options.threads = std::stoul(argv[++i]);
     } else if (word == "--runs" && i + 1 < argc) {
       options.runs = std::max(1UL, std::stoul(argv[++i]));
+    } else if (word == "--vectors" && i + 1 < argc) {
+      options.vectors = argv[++i];
     } else {
       options.cases.push_back(word);
     }
@@ -245,6 +281,7 @@ int main(int argc, char** argv) {
   ThreadPool pool(options.threads);
   classification(options, pool);
   clustering(options, pool);
+  clustering_of_files(options, pool);
   metrics(options);
   ranking(options, pool);
   retrieval(options, pool);

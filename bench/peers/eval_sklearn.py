@@ -3,7 +3,10 @@
 same work, one run in turns, medians. Prints one row a case: seconds of both, the ratio, both scores.
 
     apt-get install python3-numpy python3-scipy python3-sklearn libopenblas0-openmp
-    bench/peers/eval_sklearn.py BUILD/bench/eval_bench [--threads 2] [--runs 5] [classify cluster metrics rank retrieve]
+    bench/peers/eval_sklearn.py BUILD/bench/eval_bench [--threads 2] [--runs 5] [--vectors FOLDER] \\
+        [classify cluster metrics rank retrieve]
+
+A folder of vectors, NAME.npy with a number of a class in each line of NAME.txt, gives cases "cluster NAME".
 
 scikit-learn here is Debian's (1.2.1), whose logistic regression is the sum form. The mean form of later
 releases is the same fit with scikit-learn's own loss, scaled, in scipy's L-BFGS-B with their options.
@@ -11,6 +14,7 @@ OpenBLAS chooses its own kernels: OPENBLAS_CORETYPE is emptied. On a busy machin
 --threads 1.
 """
 import argparse
+import glob
 import json
 import os
 import subprocess
@@ -21,6 +25,7 @@ ARGS = argparse.ArgumentParser()
 ARGS.add_argument("bench")
 ARGS.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
 ARGS.add_argument("--runs", type=int, default=5)
+ARGS.add_argument("--vectors")
 ARGS.add_argument("cases", nargs="*", default=[])
 
 if __name__ == "__main__":
@@ -172,6 +177,10 @@ def cases(wanted):
             x, t = make(3, rows, dims, clusters, shift)
             yield name, lambda: metrics.v_measure_score(t, MiniBatchKMeans(
                 n_clusters=clusters, batch_size=batch, n_init=1, random_state=42).fit(x).labels_)
+    for path in sorted(glob.glob(f"{OPTIONS.vectors}/*.npy")) if OPTIONS.vectors and want("cluster") else []:
+        x, t = np.load(path), np.loadtxt(path[:-3] + "txt", dtype=int)
+        yield "cluster " + os.path.basename(path)[:-4], lambda: metrics.v_measure_score(t, MiniBatchKMeans(
+            n_clusters=len(set(t)), batch_size=500, n_init=1, random_state=42).fit(x).labels_)
     if want("metrics"):
         u = np.random.RandomState(4).random_sample((20000, 2))
         x, y = u[:, 0], np.floor((u[:, 0] + u[:, 1]) * 5)
@@ -204,6 +213,7 @@ def main():
     print(f"scikit-learn {sklearn.__version__}, numpy {np.__version__}, {OPTIONS.threads} threads, "
           f"OpenBLAS {os.environ.get('OPENBLAS_CORETYPE', 'own choice')}", file=sys.stderr)
     command = [OPTIONS.bench, "--threads", str(OPTIONS.threads)]
+    command += ["--vectors", OPTIONS.vectors] if OPTIONS.vectors else []
     median = lambda values: sorted(values)[len(values) // 2]
     for name, work in cases(OPTIONS.cases):
         if OPTIONS.cases and not any(name.startswith(word) for word in OPTIONS.cases):
