@@ -23,8 +23,28 @@ struct Contingency {
   size_t total = 0;
 };
 
+// 0-based ids in the order of the labels, which lie close together, the least first.
+std::vector<size_t> close_ids(std::span<const int32_t> labels, int64_t least, size_t range,
+                              std::vector<size_t>& sizes) {
+  std::vector<size_t> counts(range), id_of(range), ids(labels.size());
+  const auto place = [&](int32_t label) { return static_cast<size_t>(label - least); };
+  for (const int32_t label : labels) ++counts[place(label)];
+  sizes.clear();
+  for (size_t i = 0; i < range; ++i) {
+    id_of[i] = sizes.size();
+    if (counts[i] > 0) sizes.push_back(counts[i]);
+  }
+  for (size_t i = 0; i < labels.size(); ++i) ids[i] = id_of[place(labels[i])];
+  return ids;
+}
+
 // 0-based ids in the order of the labels.
 std::vector<size_t> dense_ids(std::span<const int32_t> labels, std::vector<size_t>& sizes) {
+  if (!labels.empty()) {
+    const auto [least, most] = std::minmax_element(labels.begin(), labels.end());
+    const auto range = static_cast<size_t>(int64_t{*most} - *least) + 1;
+    if (range <= labels.size() + 64) return close_ids(labels, *least, range, sizes);
+  }
   std::vector<int32_t> distinct(labels.begin(), labels.end());
   std::sort(distinct.begin(), distinct.end());
   distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());

@@ -126,9 +126,8 @@ class Clusterer {
 
  private:
   void draw_batch() {
-    for (auto& row : drawn_) {
-      row = cdf_.empty() ? rng_.randint(x_.rows()) : rng_.choice(std::span<const double>(cdf_));
-    }
+    if (cdf_.empty()) return rng_.randint(x_.rows(), drawn_);
+    for (auto& row : drawn_) row = rng_.choice(std::span<const double>(cdf_));
   }
 
   bool wants_reassignment() {

@@ -132,9 +132,23 @@ void Mt19937::refill() {
 
 size_t NumpyRandom::interval(size_t max) { return masked_interval(core_, max); }
 
+void NumpyRandom::randint(size_t n, std::span<size_t> out) {
+  const uint64_t max = n - 1, mask = mask_of(max);
+  if (max == 0 || max > kMax32) {
+    for (auto& value : out) value = randint(n);
+    return;
+  }
+  // Every word is written, and stays when it is in range: whether it is nobody can predict.
+  for (size_t count = 0; count < out.size();) {
+    const uint64_t value = core_.u32() & mask;
+    out[count] = value;
+    count += value <= max ? 1 : 0;
+  }
+}
+
 std::vector<size_t> NumpyRandom::randint(size_t n, size_t count) {
   std::vector<size_t> values(count);
-  for (auto& value : values) value = randint(n);
+  randint(n, values);
   return values;
 }
 

@@ -51,7 +51,8 @@ class NumpyRandom {
   double uniform() { return core_.real(); }             // random_sample()
   size_t interval(size_t max);                          // [0, max], masked rejection
   size_t randint(size_t n) { return interval(n - 1); }  // randint(0, n); n > 0
-  std::vector<size_t> randint(size_t n, size_t count);  // randint(0, n, count)
+  void randint(size_t n, std::span<size_t> out);        // randint(0, n, out.size())
+  std::vector<size_t> randint(size_t n, size_t count);
   std::vector<size_t> permutation(size_t n);
   std::vector<size_t> choice(size_t n, size_t count);  // choice(n, count, replace=False)
   // One draw of choice(n, p=p), given cdf = cumsum(p) / sum(p): a double and an upper bound.
