@@ -249,6 +249,7 @@ size_t contenders(const float* dots, const float* norms, size_t n, float margin,
   for (size_t c = 0; c < n; c += lanes) {
     const auto v = hn::MulAdd(minus_two, hn::LoadU(d, dots + c), hn::LoadU(d, norms + c));
     const auto near = hn::RebindMask(du, hn::Le(v, limit));
+    if (hn::AllFalse(du, near)) continue;  // most are
     hn::StoreU(hn::Compress(hn::Iota(du, static_cast<uint32_t>(c)), near), du, out + count);
     count += hn::CountTrue(du, near);
   }
