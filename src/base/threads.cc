@@ -112,9 +112,9 @@ void ThreadPool::stop() {
   for (auto& worker : workers_) worker.join();
 }
 
-void ThreadPool::call(size_t thread) {
+void ThreadPool::call(const std::function<void(size_t)>& task, size_t thread) {
   try {
-    (*task_)(thread);
+    task(thread);
   } catch (...) {
     const std::lock_guard lock(mutex_);
     if (!error_) error_ = std::current_exception();
@@ -128,21 +128,25 @@ void ThreadPool::work(size_t thread) {
          ++spin) {
       cpu_pause();
     }
+    const std::function<void(size_t)>* task = nullptr;
     {
       std::unique_lock lock(mutex_);
       start_.wait(lock, [&] { return generation_.load(std::memory_order_relaxed) != seen; });
       seen = generation_.load(std::memory_order_relaxed);
       if (stop_) return;
+      task = task_;
+      if (task == nullptr) continue;
+      ++begun_;
     }
-    call(thread);
-    if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      const std::lock_guard lock(mutex_);
-      done_.notify_one();
-    }
+    call(*task, thread);
+    finished_.fetch_add(1);
+    if (!waiting_.load()) continue;  // the caller looks again when it has said that it waits
+    const std::lock_guard lock(mutex_);
+    done_.notify_one();
   }
 }
 
-void ThreadPool::run(const std::function<void(size_t)>& task) {
+void ThreadPool::run(const std::function<void(size_t)>& task, bool all) {
   const std::lock_guard running(run_mutex_);
   if (workers_.empty()) {
     task(0);
@@ -152,26 +156,33 @@ void ThreadPool::run(const std::function<void(size_t)>& task) {
     const std::lock_guard lock(mutex_);
     task_ = &task;
     error_ = nullptr;
-    pending_.store(workers_.size(), std::memory_order_relaxed);
+    begun_ = 0;
+    finished_.store(0, std::memory_order_relaxed);
     generation_.fetch_add(1, std::memory_order_release);
   }
   start_.notify_all();
-  call(0);
-  for (int spin = 0; spin < kSpins && pending_.load(std::memory_order_acquire) != 0; ++spin)
-    cpu_pause();
-  std::exception_ptr error;
-  {
-    std::unique_lock lock(mutex_);
-    done_.wait(lock, [&] { return pending_.load(std::memory_order_acquire) == 0; });
-    error = std::exchange(error_, nullptr);
+  call(task, 0);
+  size_t called = workers_.size();
+  if (!all) {
+    const std::lock_guard lock(mutex_);
+    task_ = nullptr;
+    called = begun_;
   }
-  if (error) std::rethrow_exception(error);
+  const auto done = [&] { return finished_.load() == called; };
+  for (int spin = 0; spin < kSpins && !done(); ++spin) cpu_pause();
+  if (!done()) {
+    std::unique_lock lock(mutex_);
+    waiting_.store(true);
+    done_.wait(lock, done);
+    waiting_.store(false);
+  }
+  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
 void parallel_for(ThreadPool& pool, size_t count, size_t chunk,
                   const std::function<void(size_t, size_t)>& f) {
   std::atomic<size_t> next{0};
-  pool.run([&](size_t thread) {
+  pool.join([&](size_t thread) {
     for (size_t begin = next.fetch_add(chunk); begin < count; begin = next.fetch_add(chunk)) {
       for (size_t i = begin; i < std::min(count, begin + chunk); ++i) f(i, thread);
     }

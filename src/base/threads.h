@@ -40,8 +40,9 @@ class SpinBarrier {
 };
 
 // run(f) calls f(0) on the caller and f(1..size-1) on the pool's threads, and returns when all have
-// finished; the first exception is rethrown. One run() at a time: a second caller waits. Not
-// re-entrant.
+// finished; the first exception is rethrown. join(f) is for work that any of them can do alone: a
+// thread that has not begun when f(0) returns is not called, for on a busy machine it may be
+// milliseconds late. One of these at a time: a second caller waits. Not re-entrant.
 class ThreadPool {
  public:
   explicit ThreadPool(size_t size);
@@ -49,18 +50,22 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
   size_t size() const { return workers_.size() + 1; }
-  void run(const std::function<void(size_t thread)>& task);
+  void run(const std::function<void(size_t thread)>& task) { run(task, true); }
+  void join(const std::function<void(size_t thread)>& task) { run(task, false); }
 
  private:
+  void run(const std::function<void(size_t)>& task, bool all);
   void work(size_t thread);
   void stop();
-  void call(size_t thread);
+  void call(const std::function<void(size_t)>& task, size_t thread);
   std::mutex run_mutex_;
   std::mutex mutex_;
   std::condition_variable start_, done_;
-  const std::function<void(size_t)>* task_ = nullptr;
+  const std::function<void(size_t)>* task_ = nullptr;  // null: over, for those who are late
   std::atomic<uint64_t> generation_{0};
-  std::atomic<size_t> pending_{0};
+  size_t begun_ = 0;  // threads of the pool that have the task
+  std::atomic<size_t> finished_{0};
+  std::atomic<bool> waiting_{false};  // the caller sleeps until the last has finished
   bool stop_ = false;
   std::exception_ptr error_;
   std::vector<std::thread> workers_;

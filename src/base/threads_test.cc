@@ -39,6 +39,31 @@ TEST(ThreadPool, ParallelForVisitsEachIndexOnce) {
   }
 }
 
+// Whoever is there does the work; a task is over when its call returns, late threads or not.
+TEST(ThreadPool, JoinsThoseWhoAreThere) {
+  ThreadPool pool(4);
+  for (int round = 0; round < 2000; ++round) {
+    std::atomic<int> calls{0}, left{100};
+    std::atomic<bool> over{false}, late{false};
+    pool.join([&](size_t) {
+      if (over) late = true;
+      ++calls;
+      while (left.fetch_sub(1) > 0) {
+      }
+    });
+    over = true;
+    EXPECT_GE(calls, 1);
+    EXPECT_LE(calls, 4);
+    EXPECT_LE(left, 0);
+    EXPECT_FALSE(late);
+    if (round % 100 == 0) pool.run([&](size_t) { ++calls; });
+  }
+  EXPECT_THROW(pool.join([](size_t thread) {
+    if (thread == 0) throw std::runtime_error("zero");
+  }),
+               std::runtime_error);
+}
+
 TEST(SpinBarrier, NobodyPassesEarly) {
   constexpr size_t kMembers = 3, kRounds = 500;
   ThreadPool pool(kMembers);
