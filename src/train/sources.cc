@@ -218,10 +218,12 @@ void check_source_files(const Recipe& recipe, const fs::path& data) {
   const auto& eval_texts = recipe.evaluate.eval_texts;
   std::for_each(eval_texts.begin(), eval_texts.end(), look_for);
   if (missing.empty()) return;
-  throw_error(ErrorKind::not_found, "source",
-              "no such file or folder: {}. Paths of sources and of evaluate.eval_texts begin at "
-              "--data; set one with --set source.NAME.path=PATH",
-              list_some(missing));
+  throw_error(
+      ErrorKind::not_found, "source",
+      "no such file or folder: {}. Paths of sources and of evaluate.eval_texts begin at "
+      "--data; set one with --set source.NAME.path=PATH, or name no evaluation sets with --set "
+      "evaluate.eval_texts=",
+      list_some(missing));
 }
 
 Sources open_sources(const Recipe& recipe, const fs::path& data, const fs::path& folder,
