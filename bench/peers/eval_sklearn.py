@@ -220,6 +220,7 @@ def main():
             continue
         mine, times, cpu = [], [], []
         for _ in range(OPTIONS.runs):  # in turns
+            time.sleep(0.3)  # until the peer's threads have stopped spinning for more work
             # The peer's process is warm after its first turn, akin's a new one each: five runs, the median.
             lines = subprocess.run(command + ["--runs", "5", name], check=True, capture_output=True, text=True)
             mine.append(json.loads(lines.stdout.splitlines()[0]))
