@@ -50,16 +50,6 @@ std::string last_part(const std::string& folder) {
   return path.filename().string();
 }
 
-// Opens every file of an index, so that what is lost or damaged is said now.
-void open_files(const index::Index& index) {
-  std::vector<float> any(index.spec().vectors.dims, 0.0F);
-  any.front() = 1;
-  index::SearchOptions options;
-  options.k = 1;
-  options.once = true;
-  index.search({}, any, options);
-}
-
 }  // namespace
 
 NamedFolder parse_named_folder(const std::string& flag, const std::string& text) {
@@ -100,7 +90,7 @@ std::vector<serve::CarriedIndex> open_indexes(const std::vector<std::string>& in
     carried.name = named.name.empty() ? last_part(named.folder) : named.name;
     carried.index = index::Index::open(named.folder, writable);
     carried.writable = writable;
-    open_files(*carried.index);
+    carried.index->open_vectors();  // what is lost or damaged is said now
     const auto& spec = carried.index->spec();
     std::vector<std::string> served;
     for (const auto& model : service.models()) {

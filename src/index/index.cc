@@ -158,6 +158,8 @@ void FolderIndex::check_model(std::string_view model, std::string_view fingerpri
               spec_.fingerprint, quote(model), fingerprint);
 }
 
+void FolderIndex::open_vectors() const { const Reader reader(*this, Reader::Sees::snapshot); }
+
 IndexStats FolderIndex::stats() const {
   Reader reader(*this, Reader::Sees::database);
   const auto state = reader.store().state();

@@ -91,6 +91,9 @@ class Index {
 
   virtual const IndexSpec& spec() const = 0;
   virtual IndexStats stats() const = 0;
+  // Opens and checks what a search by vectors reads, so that the first one need not. Errors:
+  // not_found, bad_format.
+  virtual void open_vectors() const = 0;
   // Errors: usage, naming both models, unless the fingerprints agree.
   virtual void check_model(std::string_view model, std::string_view fingerprint) const = 0;
 

@@ -26,6 +26,7 @@ class FolderIndex final : public Index {
 
   const IndexSpec& spec() const override { return spec_; }
   IndexStats stats() const override;
+  void open_vectors() const override;
   void check_model(std::string_view model, std::string_view fingerprint) const override;
   size_t add(std::span<const Document> documents, MatView<const float> vectors,
              IfPresent if_present) override;
