@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/hash.h"
 #include "data/path_key.h"
 
 namespace akin::data {
@@ -11,9 +12,12 @@ EvalGate::EvalGate(std::vector<std::string> texts, std::vector<std::string> colu
   options_.eval_columns = std::move(columns);
 }
 
-void EvalGate::add_key(Hasher& hasher) const {
+const std::string& EvalGate::key() {
+  if (!key_.empty()) return key_;
+  Hasher hasher;
   for (const auto& path : options_.eval_texts) add_path_key(path, hasher);
   for (const auto& column : options_.eval_columns) hasher.add(column);
+  return key_ = hasher.hex();
 }
 
 bool EvalGate::meets(Record& record) {

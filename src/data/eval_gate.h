@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "base/hash.h"
 #include "data/filter.h"
 
 namespace akin::data {
@@ -18,13 +17,14 @@ class EvalGate {
   // Files and folders of evaluation sets, and their columns (empty: those of known names).
   EvalGate(std::vector<std::string> texts, std::vector<std::string> columns);
 
-  // Adds what decides: which files, their sizes and times. Errors: not_found, io.
-  void add_key(Hasher& hasher) const;
+  // What decides: which files, their sizes and times when first asked. Errors: not_found, io.
+  const std::string& key();
   // Whether the record meets an evaluation text. Errors: those of reading the sets.
   bool meets(Record& record);
 
  private:
   FilterOptions options_;
+  std::string key_;
   std::unique_ptr<Filter> filter_;
 };
 

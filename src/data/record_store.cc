@@ -120,7 +120,7 @@ std::string inputs_key(const StoreOptions& options) {
     hasher.add(uint64_t{flag ? 1U : 0U});
   }
   for (const auto& entry : read.labels) hasher.add(entry);
-  if (options.gate != nullptr) options.gate->add_key(hasher);
+  if (options.gate != nullptr) hasher.add(options.gate->key());
   return hasher.hex();
 }
 
