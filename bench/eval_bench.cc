@@ -134,6 +134,15 @@ void classification(const Options& options, ThreadPool& pool) {
   }
 }
 
+void report_clustering(const Options& options, const std::string& name, const Data& data,
+                       size_t clusters, size_t batch, ThreadPool& pool) {
+  const KMeansOptions k = {
+      .clusters = clusters, .batch_rows = batch, .regime = KMeansRegime::randint};
+  report(options, name, [&] {
+    return v_measure(data.labels, mini_batch_kmeans(data.x.view(), k, pool).labels).v;
+  });
+}
+
 void clustering(const Options& options, ThreadPool& pool) {
   struct Case {
     std::string name;
@@ -147,11 +156,7 @@ void clustering(const Options& options, ThreadPool& pool) {
         {"cluster 16384 rows, 120 clusters, 768 dims", 16384, 768, 120, 512, 0.5}}) {
     if (!options.wants(c.name)) continue;
     const Data data = make(3, c.rows, c.dims, c.clusters, c.shift);
-    report(options, c.name, [&] {
-      const KMeansOptions k = {
-          .clusters = c.clusters, .batch_rows = c.batch, .regime = KMeansRegime::randint};
-      return v_measure(data.labels, mini_batch_kmeans(data.x.view(), k, pool).labels).v;
-    });
+    report_clustering(options, c.name, data, c.clusters, c.batch, pool);
   }
 }
 
@@ -173,13 +178,8 @@ void clustering_of_files(const Options& options, ThreadPool& pool) {
       throw_error(ErrorKind::bad_format, path.string(), "{} labels for {} vectors",
                   data.labels.size(), data.x.rows());
     }
-    const KMeansOptions k = {
-        .clusters = std::set<int32_t>(data.labels.begin(), data.labels.end()).size(),
-        .batch_rows = 500,
-        .regime = KMeansRegime::randint};
-    report(options, name, [&] {
-      return v_measure(data.labels, mini_batch_kmeans(data.x.view(), k, pool).labels).v;
-    });
+    const std::set<int32_t> classes(data.labels.begin(), data.labels.end());
+    report_clustering(options, name, data, classes.size(), 500, pool);
   }
 }
 

@@ -155,6 +155,11 @@ def retrieve(documents, queries, relevant, depth=1000, cutoffs=(1, 3, 5, 10, 20,
     return np.mean(np.concatenate(out[10], axis=1)[0])
 
 
+def cluster(x, labels, clusters, batch):
+    return metrics.v_measure_score(labels, MiniBatchKMeans(
+        n_clusters=clusters, batch_size=batch, n_init=1, random_state=42).fit(x).labels_)
+
+
 def cases(wanted):
     """Yields (name, work); the same names as in eval_bench.cc."""
     want = lambda group: not wanted or any(word.split()[0].rstrip(":") == group for word in wanted)
@@ -175,12 +180,10 @@ def cases(wanted):
             ("cluster 16384 rows, 120 clusters, 768 dims", 16384, 768, 120, 512, 0.5)):
         if want("cluster"):
             x, t = make(3, rows, dims, clusters, shift)
-            yield name, lambda: metrics.v_measure_score(t, MiniBatchKMeans(
-                n_clusters=clusters, batch_size=batch, n_init=1, random_state=42).fit(x).labels_)
+            yield name, lambda: cluster(x, t, clusters, batch)
     for path in sorted(glob.glob(f"{OPTIONS.vectors}/*.npy")) if OPTIONS.vectors and want("cluster") else []:
         x, t = np.load(path), np.loadtxt(path[:-3] + "txt", dtype=int)
-        yield "cluster " + os.path.basename(path)[:-4], lambda: metrics.v_measure_score(t, MiniBatchKMeans(
-            n_clusters=len(set(t)), batch_size=500, n_init=1, random_state=42).fit(x).labels_)
+        yield "cluster " + os.path.basename(path)[:-4], lambda: cluster(x, t, len(set(t)), 500)
     if want("metrics"):
         u = np.random.RandomState(4).random_sample((20000, 2))
         x, y = u[:, 0], np.floor((u[:, 0] + u[:, 1]) * 5)

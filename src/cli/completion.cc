@@ -79,11 +79,11 @@ std::string bash_script() {
     out += fmt::format("    {}) flags=\"{}\" words=\"{}\" ;;\n", name, flags, words_behind(name));
   }
   out += "  esac\n  case \"$verb $previous\" in\n" + values;
-  out +=
+  out += fmt::format(
       "  esac\n  if [[ $word == -* ]]; then\n    COMPREPLY=($(compgen -W \"$flags\" -- "
-      "\"$word\"))\n  else\n"
-      "    COMPREPLY=($(compgen -W \"$words\" -- \"$word\") $(compgen -f -- \"$word\"))\n  "
-      "fi\n}\ncomplete -o filenames -F _akin akin\n";
+      "\"$word\"))\n  else\n    COMPREPLY=($(compgen -W \"$words\" -- \"$word\"){})\n  "
+      "fi\n}}\ncomplete -o filenames -F _akin akin\n",
+      kFiles);
   return out;
 }
 

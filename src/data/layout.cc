@@ -61,6 +61,13 @@ class KnownColumns {
         std::find_if(names.begin(), names.end(), [&](auto name) { return has(name); });
     return found == names.end() ? std::string_view() : *found;
   }
+  // The first known pair of which both are there; null: none.
+  const std::pair<std::string_view, std::string_view>* pair() const {
+    const auto* found = std::find_if(std::begin(kPairs), std::end(kPairs), [&](const auto& names) {
+      return has(names.first) && has(names.second);
+    });
+    return found == std::end(kPairs) ? nullptr : found;
+  }
   [[noreturn]] void fail(std::string_view lacking, std::string_view map) const {
     throw_error(ErrorKind::bad_format, where_,
                 "no known {}; the columns are: {}. Say which is which: --map {}", lacking,
@@ -74,10 +81,8 @@ class KnownColumns {
 
 Layout pair_layout(std::span<const std::string> columns, const KnownColumns& known) {
   Layout out;
-  const auto* pair = std::find_if(std::begin(kPairs), std::end(kPairs), [&](const auto& names) {
-    return known.has(names.first) && known.has(names.second);
-  });
-  if (pair == std::end(kPairs)) {
+  const auto* const pair = known.pair();
+  if (pair == nullptr) {
     out.group = known.first(kGroups);
     if (out.group.empty()) known.fail("pair of columns", "query=COLUMN,positive=COLUMN");
     out.words = fmt::format("{} (a record for each text and the next)", out.group);
@@ -133,10 +138,7 @@ Layout known_layout(std::span<const std::string> columns, RowShape shape,
 RowShape shape_of_columns(std::span<const std::string> columns) {
   const std::string where;
   const KnownColumns known(columns, where);
-  const bool pair = std::any_of(std::begin(kPairs), std::end(kPairs), [&](const auto& names) {
-    return known.has(names.first) && known.has(names.second);
-  });
-  if (pair || !known.first(kGroups).empty() || known.first(kLoneTexts).empty()) {
+  if (known.pair() != nullptr || !known.first(kGroups).empty() || known.first(kLoneTexts).empty()) {
     return RowShape::pair;
   }
   if (!known.first(kClasses).empty()) return RowShape::classes;

@@ -57,6 +57,16 @@ TEST(PrepCommand, CleansAndReports) {
                                       "clean.jsonl.report.json", "pairs.jsonl", "sts.tsv"}));
 }
 
+// All filters for rows of one text; what was written is read again, to the same bytes.
+void clean_rows(const std::string& in, const std::string& eval, const std::string& out) {
+  const auto done = run({"prep", in, "--out", out, "--filters", "normalise,length,dedup,near",
+                         "--min-chars", "3", "--eval-texts", eval});
+  ASSERT_EQ(done.code, 0) << done.err;
+  const std::string again = out + ".again.jsonl";
+  ASSERT_EQ(run({"prep", out, "--out", again}).code, 0);
+  EXPECT_EQ(read(again), read(out));
+}
+
 TEST(PrepCommand, CleansSingleTexts) {
   const TemporaryFolder folder;
   const auto in = folder.write("texts.jsonl",
@@ -67,19 +77,13 @@ TEST(PrepCommand, CleansSingleTexts) {
                                "{\"text\":\"The last.\"}\n");
   const auto eval = folder.write("sts.tsv", "s1\ts2\na man is playing a guitar\tx y z\n");
   const auto out = folder.file("clean.jsonl");
-  const auto done = run({"prep", in, "--out", out, "--filters", "normalise,length,dedup,near",
-                         "--min-chars", "3", "--eval-texts", eval});
-  ASSERT_EQ(done.code, 0) << done.err;
+  ASSERT_NO_FATAL_FAILURE(clean_rows(in, eval, out));
   EXPECT_EQ(read(out),
             "{\"text\":\"A river runs.\",\"source\":\"texts\"}\n"
             "{\"text\":\"One two three four five six seven eight nine.\",\"source\":\"texts\"}\n"
             "{\"text\":\"The last.\",\"source\":\"texts\"}\n");
   const auto removed = json::parse(read(out + ".removed.jsonl"));
   EXPECT_EQ(removed["record"]["text"], "A man is playing a guitar.");
-  // What was written is read again, to the same bytes.
-  const auto again = folder.file("again.jsonl");
-  ASSERT_EQ(run({"prep", out, "--out", again}).code, 0);
-  EXPECT_EQ(read(again), read(out));
   const auto sides = run({"prep", in, "--out", out, "--filters", "overlap,dedup"});
   EXPECT_EQ(sides.code, 2);
   EXPECT_NE(sides.err.find("overlap compares the sides of a pair"), std::string::npos) << sides.err;
@@ -98,18 +102,13 @@ TEST(PrepCommand, CleansTextsWithAClass) {
   // 7 is a text of the evaluation set, too, but a class is no text.
   const auto eval = folder.write("sts.tsv", "s1\ts2\nA man is playing a guitar\t7\n");
   const auto out = folder.file("clean.jsonl");
-  const auto done = run({"prep", in, "--out", out, "--filters", "normalise,length,dedup,near",
-                         "--min-chars", "3", "--eval-texts", eval});
-  ASSERT_EQ(done.code, 0) << done.err;
+  ASSERT_NO_FATAL_FAILURE(clean_rows(in, eval, out));
   EXPECT_EQ(read(out),
             "{\"text\":\"Where is my card?\",\"label\":\"card\",\"source\":\"intents\"}\n"
             "{\"text\":\"Where is my card?\",\"label\":\"delivery\",\"source\":\"intents\"}\n"
             "{\"text\":\"The last.\",\"label\":\"7\",\"source\":\"intents\"}\n");
   const auto removed = json::parse(read(out + ".removed.jsonl"));
   EXPECT_EQ(removed["record"]["label"], "7");
-  const auto again = folder.file("again.jsonl");
-  ASSERT_EQ(run({"prep", out, "--out", again}).code, 0);
-  EXPECT_EQ(read(again), read(out));
   const auto shown = run({"prep", in, "--check"});
   EXPECT_NE(shown.out.find("text, label (the class)"), std::string::npos) << shown.out;
   EXPECT_NE(shown.out.find("class      delivery"), std::string::npos) << shown.out;
