@@ -19,15 +19,14 @@ namespace akin::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// exp(x): 2^n * p(r), x = n ln 2 + r, |r| <= ln2 / 2; p is the Taylor polynomial of degree 7 (error
-// < 2^-27).
+// 2^n p(r) where x = n ln 2 + r, |r| <= ln2 / 2, of x in [-87.3, 88.7]; p is the Taylor polynomial
+// of degree 7 (error < 2^-27).
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE V exp_f32(D d, V x) {
+HWY_INLINE V exp_in_range(D d, V x) {
   const hn::RebindToSigned<D> di;
-  const V lowest = hn::Set(d, -87.3F);
-  const auto underflow = hn::Lt(x, lowest);
-  x = hn::Min(hn::Max(x, lowest), hn::Set(d, 88.0F));
-  const V n = hn::Round(hn::Mul(x, hn::Set(d, 1.44269504088896341F)));
+  const V magic = hn::Set(d, 12582912.0F);  // 1.5 * 2^23: adding it leaves n in the low bits
+  const V shifted = hn::MulAdd(x, hn::Set(d, 1.44269504088896341F), magic);
+  const V n = hn::Sub(shifted, magic);
   V r = hn::NegMulAdd(n, hn::Set(d, 0.693359375F), x);
   r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4F), r);
   V p = hn::Set(d, 1.9841269841e-4F);
@@ -38,9 +37,22 @@ HWY_INLINE V exp_f32(D d, V x) {
   p = hn::MulAdd(p, r, hn::Set(d, 0.5F));
   p = hn::MulAdd(p, r, hn::Set(d, 1.0F));
   p = hn::MulAdd(p, r, hn::Set(d, 1.0F));
-  const auto exponent = hn::ShiftLeft<23>(hn::ConvertTo(di, n));
-  const V result = hn::BitCast(d, hn::Add(hn::BitCast(di, p), exponent));
-  return hn::IfThenZeroElse(underflow, result);
+  const auto exponent = hn::ShiftLeft<23>(hn::BitCast(di, shifted));
+  return hn::BitCast(d, hn::Add(hn::BitCast(di, p), exponent));
+}
+
+// exp(x), 0 below -87.3 and exp(88) above 88.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V exp_f32(D d, V x) {
+  const V lowest = hn::Set(d, -87.3F);
+  const V inside = hn::Min(hn::Max(x, lowest), hn::Set(d, 88.0F));
+  return hn::IfThenZeroElse(hn::Lt(x, lowest), exp_in_range(d, inside));
+}
+
+// exp(x) of x <= 0, as a softmax wants it.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V exp_of_negative(D d, V x) {
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -87.3F)), exp_in_range(d, x));
 }
 
 template <class D, class V = hn::Vec<D>>
@@ -80,8 +92,9 @@ struct GeluPlace {
   hn::Vec<hn::RebindToSigned<D>> piece;
 };
 
-template <class D, class V = hn::Vec<D>>
+template <int kDegree = kGeluDegree, class D, class V = hn::Vec<D>>
 HWY_INLINE V gelu_polynomial(D d, const GeluPlace<D>& place, const GeluTable& table) {
+  static_assert(kDegree == kGeluDegree || kDegree == kGeluCoarseDegree);
 #if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
   const auto index = hn::IndicesFromVec(d, place.piece);
   const auto coefficient = [&](int j) HWY_ATTR {
@@ -93,15 +106,25 @@ HWY_INLINE V gelu_polynomial(D d, const GeluPlace<D>& place, const GeluTable& ta
 #endif
   // Even and odd powers apart (Estrin): half the latency of Horner's rule.
   const V t = place.t, t2 = hn::Mul(t, t);
-  const V high = hn::MulAdd(coefficient(5), t, coefficient(4));
-  const V middle = hn::MulAdd(coefficient(3), t, coefficient(2));
-  const V low = hn::MulAdd(coefficient(1), t, coefficient(0));
-  return hn::MulAdd(hn::MulAdd(high, t2, middle), t2, low);
+  V high = hn::MulAdd(coefficient(3), t, coefficient(2));
+  if constexpr (kDegree > 3)
+    high = hn::MulAdd(hn::MulAdd(coefficient(5), t, coefficient(4)), t2, high);
+  return hn::MulAdd(high, t2, hn::MulAdd(coefficient(1), t, coefficient(0)));
 }
 
+// max(x, 0); a NaN stays one.
 template <class D, class V = hn::Vec<D>>
+HWY_INLINE V positive_part([[maybe_unused]] D d, V x) {
+#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
+  return hn::Max(hn::Zero(d), x);  // one instruction; x second, so that its NaN is taken
+#else
+  return hn::ZeroIfNegative(x);
+#endif
+}
+
+template <int kDegree = kGeluDegree, class D, class V = hn::Vec<D>>
 HWY_INLINE V gelu_erf_f32(D d, V x, const GeluTable& table) {
-  return hn::Sub(hn::ZeroIfNegative(x), gelu_polynomial(d, GeluPlace<D>(d, x), table));
+  return hn::Sub(positive_part(d, x), gelu_polynomial<kDegree>(d, GeluPlace<D>(d, x), table));
 }
 
 template <class D, class V = hn::Vec<D>>

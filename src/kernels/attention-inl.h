@@ -90,15 +90,41 @@ inline size_t key_stride(size_t count) {
   return round_up(count, lanes) + 16;
 }
 
-// keys [d, padded] = k^T of `count` keys; columns past count are zero.
-inline void transpose_keys(const float* k, size_t stride, size_t count, size_t head_dim,
-                           size_t padded, float* keys) {
-  for (size_t j = 0; j < count; ++j) {
-    const float* row = k + j * stride;
-    for (size_t c = 0; c < head_dim; ++c) keys[c * padded + j] = row[c];
+// The transpose of a 4 x 4 block: to[c * to_stride + r] = rows[r][c].
+HWY_INLINE void transpose_block(const float* const (&rows)[4], size_t col, float* to,
+                                size_t to_stride) {
+#if HWY_TARGET == HWY_SCALAR
+  for (size_t c = 0; c < 4; ++c) {
+    for (size_t r = 0; r < 4; ++r) to[c * to_stride + r] = rows[r][col + c];
   }
-  for (size_t c = 0; c < head_dim; ++c)
-    std::fill(keys + c * padded + count, keys + (c + 1) * padded, 0.0F);
+#else
+  const hn::Full128<float> d;
+  const auto a = hn::LoadU(d, rows[0] + col), b = hn::LoadU(d, rows[1] + col),
+             c = hn::LoadU(d, rows[2] + col), e = hn::LoadU(d, rows[3] + col);
+  const auto ab = hn::InterleaveLower(d, a, b), ce = hn::InterleaveLower(d, c, e),
+             ab_upper = hn::InterleaveUpper(d, a, b), ce_upper = hn::InterleaveUpper(d, c, e);
+  hn::StoreU(hn::ConcatLowerLower(d, ce, ab), d, to);
+  hn::StoreU(hn::ConcatUpperUpper(d, ce, ab), d, to + to_stride);
+  hn::StoreU(hn::ConcatLowerLower(d, ce_upper, ab_upper), d, to + 2 * to_stride);
+  hn::StoreU(hn::ConcatUpperUpper(d, ce_upper, ab_upper), d, to + 3 * to_stride);
+#endif
+}
+
+// keys [d, stride] = k^T of `count` keys; the columns behind them, to whole vectors, are finite.
+inline void transpose_keys(const float* k, size_t k_stride, size_t count, size_t head_dim,
+                           size_t stride, float* keys) {
+  for (size_t j = 0; j < count; j += 4) {
+    const float* rows[4];
+    for (size_t r = 0; r < 4; ++r) rows[r] = k + HWY_MIN(j + r, count - 1) * k_stride;
+    size_t c = 0;
+    for (; c + 4 <= head_dim; c += 4) transpose_block(rows, c, keys + c * stride + j, stride);
+    for (; c < head_dim; ++c) {
+      for (size_t r = 0; r < 4; ++r) keys[c * stride + j + r] = rows[r][c];
+    }
+  }
+  const size_t done = round_up(count, 4), padded = round_up(count, hn::Lanes(DF()));
+  for (size_t c = 0; done < padded && c < head_dim; ++c)
+    std::fill(keys + c * stride + done, keys + c * stride + padded, 0.0F);
 }
 
 }  // namespace akin::kernels::HWY_NAMESPACE

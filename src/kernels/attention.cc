@@ -13,6 +13,7 @@
 #include "kernels/activation-inl.h"
 #include "kernels/attention-inl.h"
 #include "kernels/dropout-inl.h"
+#include "kernels/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace akin::kernels::HWY_NAMESPACE {
@@ -32,13 +33,10 @@ void pack_values(const float* v, size_t stride, size_t count, size_t head_dim, s
   }
 }
 
-// One row of raw products s[0..padded) to exp(s - max): returns the block's sum, and how much what
-// came before must be scaled by.
-struct RowSoftmax {
-  float sum, rescale;
-};
-HWY_INLINE RowSoftmax softmax_row(float* s, size_t padded, size_t lo, size_t hi, float scale,
-                                  const float* bias, float& running_max) {
+// One row of raw products s[0..padded) to exp(s - max), with the largest so far; returns the
+// block's sum.
+HWY_INLINE float softmax_row(float* s, size_t padded, size_t lo, size_t hi, float scale,
+                             const float* bias, float& running_max) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
   const VF vscale = hn::Set(d, scale), masked = hn::Set(d, kMasked);
@@ -46,26 +44,20 @@ HWY_INLINE RowSoftmax softmax_row(float* s, size_t padded, size_t lo, size_t hi,
   for (size_t j = 0; j < padded; j += lanes) {
     VF x = hn::Mul(hn::Load(d, s + j), vscale);
     if (bias != nullptr) x = hn::Add(x, hn::LoadU(d, bias + j));
-    if (j < lo || j + lanes > hi) {
-      const auto index = hn::Iota(d, static_cast<float>(j));  // exact: below 2^24
-      const auto inside = hn::And(hn::Ge(index, hn::Set(d, static_cast<float>(lo))),
-                                  hn::Lt(index, hn::Set(d, static_cast<float>(hi))));
-      x = hn::IfThenElse(inside, x, masked);
-    }
+    if (j < lo) x = hn::IfThenElse(hn::FirstN(d, HWY_MIN(lo - j, lanes)), masked, x);
+    if (j + lanes > hi) x = hn::IfThenElse(hn::FirstN(d, hi > j ? hi - j : 0), x, masked);
     largest = hn::Max(largest, x);
     hn::Store(x, d, s + j);
   }
-  const float before = running_max;
-  running_max = HWY_MAX(before, hn::GetLane(hn::MaxOfLanes(d, largest)));
+  running_max = HWY_MAX(running_max, hn::GetLane(hn::MaxOfLanes(d, largest)));
   const VF max = hn::Set(d, running_max);
   VF sum = hn::Zero(d);
   for (size_t j = 0; j < padded; j += lanes) {
-    const VF p = exp_f32(d, hn::Sub(hn::Load(d, s + j), max));
+    const VF p = exp_of_negative(d, hn::Sub(hn::Load(d, s + j), max));
     sum = hn::Add(sum, p);
     hn::Store(p, d, s + j);
   }
-  const float rescale = hn::GetLane(exp_f32(d, hn::Set(d, before - running_max)));
-  return {hn::GetLane(hn::SumOfLanes(d, sum)), rescale};
+  return hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
 HWY_INLINE void scale_row(float* x, size_t padded, float factor) {
@@ -74,10 +66,15 @@ HWY_INLINE void scale_row(float* x, size_t padded, float factor) {
     hn::Store(hn::Mul(hn::Load(d, x + c), hn::Set(d, factor)), d, x + c);
 }
 
-// Queries [q0, q0 + rows) against keys [k0, k0 + count), whose transpose is in `keys`, with their
-// values in `values`.
+// Values of a tile's keys, a head's columns; behind them up to whole vectors lies anything.
+struct Values {
+  const float* data;
+  size_t stride;
+};
+
+// Queries [q0, q0 + rows) against keys [k0, k0 + count), whose transpose is in `keys`.
 void attend_tile(const AttentionArgs& args, size_t head, size_t q0, size_t rows, size_t k0,
-                 size_t count, const float* keys, const float* values, float* scores, float* sums,
+                 size_t count, const float* keys, Values values, float* scores, float* sums,
                  float* maxima, float* totals) {
   const DF d;
   const size_t lanes = hn::Lanes(d), head_col = head * args.head_dim;
@@ -103,12 +100,15 @@ void attend_tile(const AttentionArgs& args, size_t head, size_t q0, size_t rows,
     const float* bias = args.bias == nullptr
                             ? nullptr
                             : args.bias + head * args.bias_stride + args.bias_center + k0 - i;
-    const RowSoftmax row = softmax_row(s, key_padded, lo, hi, args.scale, bias, maxima[r]);
-    if (totals[r] != 0.0F) {
-      scale_row(sums + r * dim_padded, dim_padded, row.rescale);
+    const float before = maxima[r];
+    const float sum = softmax_row(s, key_padded, lo, hi, args.scale, bias, maxima[r]);
+    if (totals[r] != 0.0F) {  // what came before is in terms of another maximum
+      const float rescale = hn::GetLane(exp_f32(d, hn::Set(d, before - maxima[r])));
+      scale_row(sums + r * dim_padded, dim_padded, rescale);
+      totals[r] *= rescale;
       first = false;
     }
-    totals[r] = totals[r] * row.rescale + row.sum;
+    totals[r] += sum;
     if (args.dropout != nullptr) {
       const auto element = static_cast<uint32_t>((head * args.k.rows() + i) * args.k.rows() + k0);
       for (size_t j = 0; j < key_padded; j += lanes) {
@@ -118,8 +118,8 @@ void attend_tile(const AttentionArgs& args, size_t head, size_t q0, size_t rows,
       }
     }
   }
-  product<false>(rows, dim_padded / lanes, scores, key_padded, values, dim_padded, count, !first,
-                 sums, dim_padded);
+  product<false>(rows, dim_padded / lanes, scores, key_padded, values.data, values.stride, count,
+                 !first, sums, dim_padded);
 }
 
 void store_rows(const AttentionArgs& args, size_t head, size_t q0, size_t rows, const float* sums,
@@ -127,7 +127,9 @@ void store_rows(const AttentionArgs& args, size_t head, size_t q0, size_t rows, 
   for (size_t r = 0; r < rows; ++r) {
     const float inverse = 1.0F / totals[r];
     float* out = args.out.row(q0 + r) + head * args.head_dim;
-    for (size_t c = 0; c < args.head_dim; ++c) out[c] = sums[r * dim_padded + c] * inverse;
+    map_lanes(args.head_dim, [&](auto d, size_t c) HWY_ATTR {
+      hn::StoreU(hn::Mul(hn::LoadU(d, sums + r * dim_padded + c), hn::Set(d, inverse)), d, out + c);
+    });
     if (args.log_sums != nullptr)
       args.log_sums[(q0 + r) * args.heads + head] = maxima[r] + std::log(totals[r]);
   }
@@ -137,7 +139,7 @@ void attention_chunk(const AttentionArgs& args, size_t head, size_t begin, size_
                      AttentionScratch& scratch) {
   const size_t lanes = hn::Lanes(DF());
   const size_t length = args.k.rows(), dim_padded = round_up(args.head_dim, lanes),
-               rows = end - begin;
+               rows = end - begin, col = head * args.head_dim;
   scratch.keys.ensure(args.head_dim * key_stride(kKeyBlock));
   scratch.values.ensure(kKeyBlock * dim_padded);
   scratch.scores.ensure(kQueryBlock * kKeyBlock);
@@ -152,13 +154,17 @@ void attention_chunk(const AttentionArgs& args, size_t head, size_t begin, size_
   for (size_t k0 = 0; k0 < length; k0 += kKeyBlock) {
     const size_t count = HWY_MIN(kKeyBlock, length - k0);
     if (args.window > 0 && (k0 > end - 1 + half || k0 + count + half <= begin)) continue;
-    transpose_keys(args.k.data() + k0 * args.k.stride() + head * args.head_dim, args.k.stride(),
-                   count, args.head_dim, key_stride(count), scratch.keys.data());
-    pack_values(args.v.data() + k0 * args.v.stride() + head * args.head_dim, args.v.stride(), count,
-                args.head_dim, dim_padded, scratch.values.data());
+    transpose_keys(args.k.row(k0) + col, args.k.stride(), count, args.head_dim, key_stride(count),
+                   scratch.keys.data());
+    Values values = {args.v.row(k0) + col, args.v.stride()};
+    if (rows > 72) {  // read more than once: worth a copy on whole cache lines
+      pack_values(values.data, values.stride, count, args.head_dim, dim_padded,
+                  scratch.values.data());
+      values = {scratch.values.data(), dim_padded};
+    }
     for (size_t r = 0; r < rows; r += kQueryBlock) {
       attend_tile(args, head, begin + r, HWY_MIN(kQueryBlock, rows - r), k0, count,
-                  scratch.keys.data(), scratch.values.data(), scratch.scores.data(),
+                  scratch.keys.data(), values, scratch.scores.data(),
                   scratch.sums.data() + r * dim_padded, maxima + r, totals + r);
     }
   }

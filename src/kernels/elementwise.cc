@@ -24,15 +24,15 @@ void layer_norm_rows(MatView<const float> x, const float* gamma, const float* be
   for (size_t r = 0; r < x.rows(); ++r) {
     const float* in = x.row(r);
     float* to = out.row(r);
-    const float mean = sum_lanes(n, [&](auto d, size_t i, auto sum)
-                                        HWY_ATTR { return hn::Add(sum, hn::LoadU(d, in + i)); }) /
+    const float mean = sum_row(n, [&](auto d, size_t i, auto sum)
+                                      HWY_ATTR { return hn::Add(sum, hn::LoadU(d, in + i)); }) /
                        static_cast<float>(n);
-    const float squares = sum_lanes(n, [&](auto d, size_t i, auto sum) HWY_ATTR {
+    const float squares = sum_row(n, [&](auto d, size_t i, auto sum) HWY_ATTR {
       const auto c = hn::Sub(hn::LoadU(d, in + i), hn::Set(d, mean));
       return hn::MulAdd(c, c, sum);
     });
     const float inverse = 1.0F / std::sqrt(squares / static_cast<float>(n) + eps);
-    for_lanes(n, [&](auto d, size_t i) HWY_ATTR {
+    map_lanes(n, [&](auto d, size_t i) HWY_ATTR {
       const auto c = hn::Mul(hn::Sub(hn::LoadU(d, in + i), hn::Set(d, mean)), hn::Set(d, inverse));
       const auto scaled = hn::Mul(c, hn::LoadU(d, gamma + i));
       hn::StoreU(beta == nullptr ? scaled : hn::Add(scaled, hn::LoadU(d, beta + i)), d, to + i);
@@ -45,12 +45,12 @@ void rms_norm_rows(MatView<const float> x, const float* gamma, float eps, MatVie
   for (size_t r = 0; r < x.rows(); ++r) {
     const float* in = x.row(r);
     float* to = out.row(r);
-    const float squares = sum_lanes(n, [&](auto d, size_t i, auto sum) HWY_ATTR {
+    const float squares = sum_row(n, [&](auto d, size_t i, auto sum) HWY_ATTR {
       const auto v = hn::LoadU(d, in + i);
       return hn::MulAdd(v, v, sum);
     });
     const float inverse = 1.0F / std::sqrt(squares / static_cast<float>(n) + eps);
-    for_lanes(n, [&](auto d, size_t i) HWY_ATTR {
+    map_lanes(n, [&](auto d, size_t i) HWY_ATTR {
       hn::StoreU(
           hn::Mul(hn::Mul(hn::LoadU(d, in + i), hn::Set(d, inverse)), hn::LoadU(d, gamma + i)), d,
           to + i);
@@ -59,14 +59,14 @@ void rms_norm_rows(MatView<const float> x, const float* gamma, float eps, MatVie
 }
 
 void add_scaled_row(const float* x, float factor, float* out, size_t n) {
-  for_lanes(n, [&](auto d, size_t i) HWY_ATTR {
+  map_lanes(n, [&](auto d, size_t i) HWY_ATTR {
     hn::StoreU(hn::MulAdd(hn::LoadU(d, x + i), hn::Set(d, factor), hn::LoadU(d, out + i)), d,
                out + i);
   });
 }
 
 void multiply_row(float* x, float factor, size_t n) {
-  for_lanes(n, [&](auto d, size_t i) HWY_ATTR {
+  map_lanes(n, [&](auto d, size_t i) HWY_ATTR {
     hn::StoreU(hn::Mul(hn::LoadU(d, x + i), hn::Set(d, factor)), d, x + i);
   });
 }

@@ -26,6 +26,21 @@ HWY_INLINE void for_lanes(size_t n, const F& f) {
   for (; i < n; ++i) f(one, i);
 }
 
+// The same by whole vectors, then halves and quarters of one, then single lanes: for an f that
+// keeps nothing from one call to the next.
+template <class F>
+HWY_INLINE void map_lanes(size_t n, const F& f) {
+  const hn::CappedTag<float, 16> d;
+  const hn::CappedTag<float, 8> half;
+  const hn::CappedTag<float, 4> quarter;
+  const hn::CappedTag<float, 1> one;
+  size_t i = 0;
+  for (; i + hn::Lanes(d) <= n; i += hn::Lanes(d)) f(d, i);
+  for (; i + hn::Lanes(half) <= n; i += hn::Lanes(half)) f(half, i);
+  for (; i + hn::Lanes(quarter) <= n; i += hn::Lanes(quarter)) f(quarter, i);
+  for (; i < n; ++i) f(one, i);
+}
+
 // sum over i of f(vector at i); two accumulators, whole vectors first, then single lanes.
 template <class F>
 HWY_INLINE float sum_lanes(size_t n, const F& f) {
@@ -46,6 +61,33 @@ HWY_INLINE float sum_lanes(size_t n, const F& f) {
   auto rest = hn::Zero(one);
   for (; i < n; ++i) rest = f(one, i, rest);
   return sum + hn::GetLane(rest);
+}
+
+// sum over i of f(vector at i) of a row whose length is seldom a number of whole vectors: four
+// accumulators, then a half and a quarter of a vector, then single lanes.
+template <class F>
+HWY_INLINE float sum_row(size_t n, const F& f) {
+  const hn::CappedTag<float, 16> d;
+  const hn::CappedTag<float, 8> half;
+  const hn::CappedTag<float, 4> quarter;
+  const hn::CappedTag<float, 1> one;
+  const size_t lanes = hn::Lanes(d);
+  auto sum0 = hn::Zero(d), sum1 = sum0, sum2 = sum0, sum3 = sum0;
+  size_t i = 0;
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    sum0 = f(d, i, sum0);
+    sum1 = f(d, i + lanes, sum1);
+    sum2 = f(d, i + 2 * lanes, sum2);
+    sum3 = f(d, i + 3 * lanes, sum3);
+  }
+  for (; i + lanes <= n; i += lanes) sum0 = f(d, i, sum0);
+  float sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(sum0, sum1), hn::Add(sum2, sum3))));
+  for (; i + hn::Lanes(half) <= n; i += hn::Lanes(half))
+    sum += hn::GetLane(hn::SumOfLanes(half, f(half, i, hn::Zero(half))));
+  for (; i + hn::Lanes(quarter) <= n; i += hn::Lanes(quarter))
+    sum += hn::GetLane(hn::SumOfLanes(quarter, f(quarter, i, hn::Zero(quarter))));
+  for (; i < n; ++i) sum += hn::GetLane(f(one, i, hn::Zero(one)));
+  return sum;
 }
 
 // Where a vector of a row lies: whole, or the last one with zeros read and nothing written past the
