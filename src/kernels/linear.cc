@@ -106,8 +106,6 @@ void Operand::set_all(MatView<const float> x) {
 
 void Operand::set_rows(size_t row, MatView<const float> x) {
   AKIN_CHECK(x.cols() == k_ && row + x.rows() <= rows_ && borrowed_ == nullptr);
-  thread_local std::vector<int8_t> q;
-  if (backend_ == Backend::simd_int8) q.resize(k_);
   for (size_t r = 0; r < x.rows(); ++r, ++row) {
     switch (backend_) {
       case Backend::simd_f32:
@@ -124,8 +122,8 @@ void Operand::set_rows(size_t row, MatView<const float> x) {
         amx_f32_set_row(data_.data(), k_, row, x.row(r));
         break;
       case Backend::simd_int8:
-        scales_[row] = quantize_row(x.row(r), k_, q.data());
-        simd_store_int8_row(q.data(), k_, data_.data() + row * simd_int8_row_bytes(k_));
+        scales_[row] =
+            simd_set_int8_row(x.row(r), k_, data_.data() + row * simd_int8_row_bytes(k_));
         break;
       case Backend::amx_int8:
         scales_[row] = amx_int8_set_row(data_.data(), k_, row, x.row(r));

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "base/rng.h"
@@ -135,6 +136,37 @@ TEST_P(LinearOnEveryIsa, Int8EqualsIntegerReference) {
         for (size_t k = 0; k < c.k; ++k) sum += qx[k] * qw[k];
         ASSERT_EQ(y(r, n), static_cast<float>(sum) * (sx * sw) + p.bias[n]) << r << "," << n;
       }
+    }
+  }
+}
+
+// GELU is coarser there: what it gives is rounded to 8 bits next.
+TEST_P(LinearOnEveryIsa, Int8EpiloguesEqualReference) {
+  const Backend backend = choose_backend(Precision::int8);
+  for (const Case& c : kCases) {
+    const Problem p(c);
+    const PackedLinear linear = p.pack(backend);
+    const Mat<float> plain = p.run(linear, backend, {}),
+                     added = p.run(linear, backend, {EpilogueKind::add, {}}),
+                     gelu = p.run(linear, backend, {EpilogueKind::activate, Activation::gelu_erf});
+    for (size_t i = 0; i < c.rows * c.n; ++i) {
+      const float sum = plain.data()[i];
+      ASSERT_EQ(added.data()[i], sum + p.y0.data()[i]);
+      ASSERT_NEAR(gelu.data()[i], activation_of(Activation::gelu_erf, double(sum)), 1.5e-5);
+    }
+  }
+}
+
+TEST_P(LinearOnEveryIsa, NanStaysNan) {
+  Problem p({3, 40, 8});
+  p.bias[35] = std::numeric_limits<float>::quiet_NaN();
+  for (const Precision precision : {Precision::f32, Precision::int8}) {
+    const Backend backend = choose_backend(precision);
+    const Mat<float> y =
+        p.run(p.pack(backend), backend, {EpilogueKind::activate, Activation::gelu_erf});
+    for (size_t r = 0; r < 3; ++r) {
+      EXPECT_TRUE(std::isnan(y(r, 35))) << r;
+      EXPECT_FALSE(std::isnan(y(r, 34))) << r;
     }
   }
 }

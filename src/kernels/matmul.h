@@ -40,7 +40,8 @@ size_t simd_int8_row_bytes(
     size_t k);  // of one operand row: u8 [K padded to 4] with VNNI, else i16 [K padded to 2]
 void simd_matmul_f32(const MatmulArgs& args);
 void simd_matmul_int8(const MatmulArgs& args);
-void simd_store_int8_row(const int8_t* q, size_t k, uint8_t* out);
+// One operand row of x, quantised as quantize_row() does; returns its scale.
+float simd_set_int8_row(const float* x, size_t k, uint8_t* out);
 
 // A block of y: rows [row, row + rows), columns [col, col + cols).
 struct Block {

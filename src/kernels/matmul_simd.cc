@@ -3,6 +3,8 @@
 //
 // f32 weights: [panel][K][panel columns]; a panel is two vectors wide. int8 weights with VNNI:
 // [panel][K/4][columns][4] of s8; without: [panel][K/2][columns][2] of i16.
+#include <algorithm>
+
 #include "kernels/matmul.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -40,70 +42,87 @@ bool uses_vnni() { return kVnni; }
 
 // The first n < lanes values of p, zeros behind them.
 HWY_INLINE VF load_part(DF d, const float* p, size_t n) {
+#if HWY_TARGET <= HWY_AVX2 && HWY_ARCH_X86
+  return hn::MaskedLoad(hn::FirstN(d, n), d, p);
+#else
   HWY_ALIGN float buffer[16] = {};
   for (size_t i = 0; i < n; ++i) buffer[i] = p[i];
   return hn::Load(d, buffer);
+#endif
 }
 
 // What happens to a finished sum; a template argument, so that the inner loop has no choices left.
-enum class Mode : uint8_t { store, add, gelu, activate };
+enum class Mode : uint8_t { store, add, gelu, gelu_coarse, activate };
 
-// sum(r, c) gives the vector of sums at block row r, block column c; y = f(sum + bias).
-template <Mode kMode, class Sum>
-HWY_INLINE void epilogue_rows(const MatmulArgs& args, const Block& block, const Sum& sum) {
+// Column block.col + c of a block, one vector wide: y = f(sum(r) + bias) for every row r.
+template <Mode kMode, bool kWhole, class Sum>
+HWY_INLINE void epilogue_column(const MatmulArgs& args, const Block& block, const GeluTable& table,
+                                size_t c, const Sum& sum) {
   const DF d;
-  const size_t lanes = hn::Lanes(d);
-  const GeluTable& table = gelu_table();
-  const Activation activation = args.epilogue.activation;
+  const size_t col = block.col + c, rest = block.cols - c;
+  const VF bias = hn::Load(d, args.bias + col);
   for (size_t r = 0; r < block.rows; ++r) {
-    float* y = args.y + (block.row + r) * args.y_stride + block.col;
-    for (size_t c = 0; c < block.cols; c += lanes) {
-      VF v = hn::Add(sum(r, c), hn::Load(d, args.bias + block.col + c));
-      const bool whole = c + lanes <= block.cols;
-      const auto mask = hn::FirstN(d, block.cols - c);
-      if constexpr (kMode == Mode::add) {
-        v = hn::Add(v, whole ? hn::LoadU(d, y + c) : load_part(d, y + c, block.cols - c));
-      } else if constexpr (kMode == Mode::gelu) {
-        v = gelu_erf_f32(d, v, table);
-      } else if constexpr (kMode == Mode::activate) {
-        v = activate_f32(d, v, activation, table);
-      }
-      if (whole) {
-        hn::StoreU(v, d, y + c);
-      } else {
-        hn::BlendedStore(v, mask, d, y + c);
-      }
+    float* y = args.y + (block.row + r) * args.y_stride + col;
+    VF v = hn::Add(sum(r), bias);
+    if constexpr (kMode == Mode::add) {
+      v = hn::Add(v, kWhole ? hn::LoadU(d, y) : load_part(d, y, rest));
+    } else if constexpr (kMode == Mode::gelu) {
+      v = gelu_erf_f32(d, v, table);
+    } else if constexpr (kMode == Mode::gelu_coarse) {
+      v = gelu_erf_f32<kGeluCoarseDegree>(d, v, table);
+    } else if constexpr (kMode == Mode::activate) {
+      v = activate_f32(d, v, args.epilogue.activation, table);
+    }
+    if constexpr (kWhole) {
+      hn::StoreU(v, d, y);
+    } else {
+      hn::BlendedStore(v, hn::FirstN(d, rest), d, y);
     }
   }
 }
 
-template <class Sum>
-HWY_INLINE void epilogue(const MatmulArgs& args, const Block& block, const Sum& sum) {
+// sums(c) gives a function of the block's rows: the vectors of sums at block column c.
+template <Mode kMode, class Sums>
+HWY_INLINE void epilogue_columns(const MatmulArgs& args, const Block& block, const Sums& sums) {
+  const size_t lanes = hn::Lanes(DF());
+  const GeluTable& table = kMode == Mode::gelu_coarse ? gelu_coarse_table() : gelu_table();
+  size_t c = 0;
+  for (; c + lanes <= block.cols; c += lanes)
+    epilogue_column<kMode, true>(args, block, table, c, sums(c));
+  if (c < block.cols) epilogue_column<kMode, false>(args, block, table, c, sums(c));
+}
+
+template <Mode kGelu, class Sums>
+HWY_INLINE void epilogue(const MatmulArgs& args, const Block& block, const Sums& sums) {
   switch (args.epilogue.kind) {
     case EpilogueKind::store:
-      return epilogue_rows<Mode::store>(args, block, sum);
+      return epilogue_columns<Mode::store>(args, block, sums);
     case EpilogueKind::add:
-      return epilogue_rows<Mode::add>(args, block, sum);
+      return epilogue_columns<Mode::add>(args, block, sums);
     case EpilogueKind::activate:
       break;
   }
   if (args.epilogue.activation == Activation::gelu_erf)
-    return epilogue_rows<Mode::gelu>(args, block, sum);
-  epilogue_rows<Mode::activate>(args, block, sum);
+    return epilogue_columns<kGelu>(args, block, sums);
+  epilogue_columns<Mode::activate>(args, block, sums);
 }
 
 void epilogue_f32(const MatmulArgs& args, const Block& block, const float* acc, size_t stride) {
-  epilogue(args, block,
-           [=](size_t r, size_t c) HWY_ATTR { return hn::Load(DF(), acc + r * stride + c); });
+  epilogue<Mode::gelu>(args, block, [=](size_t c) HWY_ATTR {
+    return [=](size_t r) HWY_ATTR { return hn::Load(DF(), acc + r * stride + c); };
+  });
 }
 
 // value = sum * (row scale * column scale): the scales first, so that every backend rounds alike.
 void epilogue_int32(const MatmulArgs& args, const Block& block, const int32_t* acc, size_t stride) {
-  epilogue(args, block, [&](size_t r, size_t c) HWY_ATTR {
-    const DF d;
-    const VF scale = hn::Mul(hn::Set(d, args.x_scales[block.row + r]),
-                             hn::Load(d, args.w_scales + block.col + c));
-    return hn::Mul(hn::ConvertTo(d, hn::Load(DI(), acc + r * stride + c)), scale);
+  epilogue<Mode::gelu_coarse>(args, block, [&](size_t c) HWY_ATTR {
+    const VF columns = hn::Load(DF(), args.w_scales + block.col + c);
+    const float* rows = args.x_scales + block.row;
+    return [=](size_t r) HWY_ATTR {
+      const DF d;
+      const VF scale = hn::Mul(hn::Set(d, rows[r]), columns);
+      return hn::Mul(hn::ConvertTo(d, hn::Load(DI(), acc + r * stride + c)), scale);
+    };
   });
 }
 
@@ -333,43 +352,73 @@ void matmul_int8(const MatmulArgs& args) {
   }
 }
 
-float quantize(const float* x, size_t k, int8_t* q) {
+// The largest |x|. Four sums at a time: the latency of one would be most of the work.
+float largest_magnitude(const float* x, size_t k) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  VF largest[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  size_t i = 0;
+  for (; i + 4 * lanes <= k; i += 4 * lanes) {
+    for (size_t v = 0; v < 4; ++v)
+      largest[v] = hn::Max(largest[v], hn::Abs(hn::LoadU(d, x + i + v * lanes)));
+  }
+  for (; i + lanes <= k; i += lanes) largest[0] = hn::Max(largest[0], hn::Abs(hn::LoadU(d, x + i)));
+  const VF all = hn::Max(hn::Max(largest[0], largest[1]), hn::Max(largest[2], largest[3]));
+  float max = hn::GetLane(hn::MaxOfLanes(d, all));
+  for (; i < k; ++i) max = HWY_MAX(max, x[i] < 0 ? -x[i] : x[i]);
+  return max;
+}
+
+using Bytes = hn::Vec<hn::Rebind<int8_t, DF>>;
+
+// round(v) of |v| <= 127, ties to even.
+HWY_INLINE Bytes round_to_bytes(VF v) {
+#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
+  // 1.5 * 2^23 added to a number leaves its nearest integer in the low bits. By hand: Highway
+  // 1.0.3 truncates 32-bit lanes to other bytes than the lowest on the newest of these targets.
+  const VF rounded = hn::Add(v, hn::Set(DF(), 12582912.0F));
+  return Bytes{_mm512_cvtepi32_epi8(hn::BitCast(DI(), rounded).raw)};
+#else
+  return hn::DemoteTo(hn::Rebind<int8_t, DF>(), hn::NearestInt(v));
+#endif
+}
+
+// q = round(127 x / max|x|), its sign bit turned over where kUnsigned (q + 128, as u8).
+template <bool kUnsigned>
+float quantize_bytes(const float* x, size_t k, int8_t* q) {
   const DF d;
   const hn::Rebind<int8_t, DF> d8;
   const size_t lanes = hn::Lanes(d);
-  VF largest = hn::Zero(d);
-  size_t i = 0;
-  for (; i + lanes <= k; i += lanes) largest = hn::Max(largest, hn::Abs(hn::LoadU(d, x + i)));
-  float max = hn::GetLane(hn::MaxOfLanes(d, largest));
-  for (size_t j = i; j < k; ++j) max = HWY_MAX(max, x[j] < 0 ? -x[j] : x[j]);
+  const auto turn = hn::Set(d8, kUnsigned ? int8_t{-128} : int8_t{0});
+  const float max = largest_magnitude(x, k);
   if (!(max > 0.0F) || !(max < 3.0e38F)) {
-    for (size_t j = 0; j < k; ++j) q[j] = 0;
+    std::fill_n(q, k, kUnsigned ? int8_t{-128} : int8_t{0});
     return 0.0F;
   }
   const VF inverse = hn::Set(d, 127.0F / max);
-  for (i = 0; i + lanes <= k; i += lanes) {
-    hn::StoreU(hn::DemoteTo(d8, hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), inverse))), d8, q + i);
-  }
-  if (i < k) {
-    HWY_ALIGN float buffer[16] = {};
-    HWY_ALIGN int8_t bytes[16];
-    for (size_t j = i; j < k; ++j) buffer[j - i] = x[j];
-    hn::Store(hn::DemoteTo(d8, hn::NearestInt(hn::Mul(hn::Load(d, buffer), inverse))), d8, bytes);
-    for (size_t j = i; j < k; ++j) q[j] = bytes[j - i];
-  }
+  const auto bytes = [&](VF v)
+                         HWY_ATTR { return hn::Xor(round_to_bytes(hn::Mul(v, inverse)), turn); };
+  size_t i = 0;
+  for (; i + lanes <= k; i += lanes) hn::StoreU(bytes(hn::LoadU(d, x + i)), d8, q + i);
+  if (i < k) hn::BlendedStore(bytes(load_part(d, x + i, k - i)), hn::FirstN(d8, k - i), d8, q + i);
   return max / 127.0F;
 }
 
-void store_int8_row(const int8_t* q, size_t k, uint8_t* out) {
+float quantize(const float* x, size_t k, int8_t* q) { return quantize_bytes<false>(x, k, q); }
+
+float set_int8_row(const float* x, size_t k, uint8_t* out) {
   if constexpr (kVnni) {
-    for (size_t i = 0; i < k; ++i) out[i] = static_cast<uint8_t>(q[i] ^ 0x80);  // q + 128
-    for (size_t i = k; i < round_up(k, 4); ++i) out[i] = 0;  // its weights are 0 too
-  } else {
-    for (size_t i = 0; i < round_up(k, 2); ++i) {
-      const int16_t wide = i < k ? q[i] : int16_t{0};
-      __builtin_memcpy(out + 2 * i, &wide, sizeof wide);
-    }
+    std::fill(out + k, out + round_up(k, 4), uint8_t{0});  // its weights are 0 too
+    return quantize_bytes<true>(x, k, reinterpret_cast<int8_t*>(out));
   }
+  thread_local AlignedArray<int8_t> q;
+  q.ensure(k);
+  const float scale = quantize(x, k, q.data());
+  for (size_t i = 0; i < round_up(k, 2); ++i) {
+    const int16_t wide = i < k ? q[i] : int16_t{0};
+    __builtin_memcpy(out + 2 * i, &wide, sizeof wide);
+  }
+  return scale;
 }
 
 }  // namespace akin::kernels::HWY_NAMESPACE
@@ -385,7 +434,7 @@ HWY_EXPORT(int8_row_bytes);
 HWY_EXPORT(matmul_f32);
 HWY_EXPORT(matmul_int8);
 HWY_EXPORT(quantize);
-HWY_EXPORT(store_int8_row);
+HWY_EXPORT(set_int8_row);
 HWY_EXPORT(epilogue_f32);
 HWY_EXPORT(epilogue_int32);
 
@@ -398,8 +447,8 @@ void simd_matmul_int8(const MatmulArgs& args) { HWY_DYNAMIC_DISPATCH(matmul_int8
 float quantize_row(const float* x, size_t k, int8_t* q) {
   return HWY_DYNAMIC_DISPATCH(quantize)(x, k, q);
 }
-void simd_store_int8_row(const int8_t* q, size_t k, uint8_t* out) {
-  HWY_DYNAMIC_DISPATCH(store_int8_row)(q, k, out);
+float simd_set_int8_row(const float* x, size_t k, uint8_t* out) {
+  return HWY_DYNAMIC_DISPATCH(set_int8_row)(x, k, out);
 }
 void simd_epilogue_f32(const MatmulArgs& args, const Block& block, const float* acc,
                        size_t stride) {
